@@ -1,0 +1,56 @@
+"""spikec: compiles trained neural networks into spiking neural networks, ONNX in, ONNX out.
+
+Public names are loaded when first used, so that ``import spikec.runtime`` stays free of the compiler's dependencies.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from spikec.compilation import Artifact, compile  # noqa: A004
+    from spikec.errors import CheckFailed, EnvironmentMissing, InternalError, ModelError, SpikecError, UsageError
+    from spikec.options import Options
+    from spikec.plan import Plan, plan
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Artifact": "spikec.compilation",
+    "compile": "spikec.compilation",
+    "CheckFailed": "spikec.errors",
+    "EnvironmentMissing": "spikec.errors",
+    "InternalError": "spikec.errors",
+    "ModelError": "spikec.errors",
+    "SpikecError": "spikec.errors",
+    "UsageError": "spikec.errors",
+    "Options": "spikec.options",
+    "Plan": "spikec.plan",
+    "plan": "spikec.plan",
+}
+
+__all__ = [
+    "Artifact",
+    "CheckFailed",
+    "EnvironmentMissing",
+    "InternalError",
+    "ModelError",
+    "Options",
+    "Plan",
+    "SpikecError",
+    "UsageError",
+    "__version__",
+    "compile",
+    "plan",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'spikec' has no attribute '{name}'")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value  # `plan` is a function although a submodule has that name too
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,94 @@
+"""Level 1, first half: what is done to a model before the passes see it.
+
+Functions inlined, opset 20 (newer stays), shapes inferred, constants and shape arithmetic folded as far as onnxscript goes.
+"""
+
+import onnx
+import onnx.inliner
+import onnx.version_converter
+import onnxscript.optimizer
+
+from spikec.errors import ModelError
+from spikec.passes.graph_io import IR_VERSION
+from spikec.passes.operators import CONTROL_FLOW
+
+OLDEST_OPSET, OPSET = 13, 20
+
+
+def canonicalise(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model in opset 20 or newer, without functions, with inferred shapes; outputs are unchanged.
+
+    Raises:
+        ModelError: opset too old, an operator of a foreign domain, control flow that depends on data, or an operator that
+            has no conversion to opset 20.
+    """
+    version = opset_of(model)
+    if version < OLDEST_OPSET:
+        raise ModelError(
+            f"the model has opset {version}; spikec needs {OLDEST_OPSET} or newer: export it again with opset_version={OPSET}"
+        )
+    model = onnx.inliner.inline_local_functions(model) if model.functions else _copy(model)
+    _refuse_foreign_domains(model)
+    if version < OPSET:
+        model = _convert(model, version)
+    model.ir_version = max(model.ir_version, IR_VERSION)
+    model = _optimise(model)
+    _refuse_control_flow(model)
+    return infer_shapes(model)
+
+
+def opset_of(model: onnx.ModelProto) -> int:
+    """Version of the standard operator set that the model imports (0 if none)."""
+    return next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
+
+
+def infer_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with the shapes that ONNX can infer noted on its tensors."""
+    del model.graph.value_info[:]  # stale notes would be trusted
+    try:
+        return onnx.shape_inference.infer_shapes(model, data_prop=True)
+    except (onnx.shape_inference.InferenceError, RuntimeError) as error:
+        raise ModelError(f"the model's shapes contradict each other: {str(error).splitlines()[0]}") from error
+
+
+def _copy(model: onnx.ModelProto) -> onnx.ModelProto:
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    return copy
+
+
+def _convert(model: onnx.ModelProto, version: int) -> onnx.ModelProto:
+    try:
+        return onnx.version_converter.convert_version(model, OPSET)
+    except Exception as error:  # the converter is C++ and raises RuntimeError, ConvertError and others
+        reason = str(error).strip().splitlines()[0]
+        raise ModelError(
+            f"the model cannot be taken from opset {version} to {OPSET}: {reason}; export it again with opset_version={OPSET}"
+        ) from error
+
+
+def _optimise(model: onnx.ModelProto) -> onnx.ModelProto:
+    try:
+        optimised: onnx.ModelProto = onnxscript.optimizer.optimize(model)
+    except Exception as error:  # third-party rewriting: any failure means a model it cannot read
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ModelError(f"the model's constants cannot be folded: {reason}") from error
+    return optimised
+
+
+def _refuse_foreign_domains(model: onnx.ModelProto) -> None:
+    for node in model.graph.node:
+        if node.domain not in ("", "ai.onnx"):
+            raise ModelError(
+                f"node '{node.name or node.output[0]}' ({node.op_type}): operator of the domain {node.domain}, which has no "
+                "definition in the file; export with standard operators or include its function"
+            )
+
+
+def _refuse_control_flow(model: onnx.ModelProto) -> None:
+    for node in model.graph.node:
+        if node.op_type in CONTROL_FLOW:
+            raise ModelError(
+                f"node '{node.name or node.output[0]}' ({node.op_type}): control flow that depends on data has no spiking "
+                "form; trace the model with fixed choices so that it becomes plain operators"
+            )

@@ -1,0 +1,5 @@
+"""Level 4: from a network of neuron nodes to two graphs, init and step."""
+
+from spikec.lowering.recurrent import Recurrent, State, lower
+
+__all__ = ["Recurrent", "State", "lower"]

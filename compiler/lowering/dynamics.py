@@ -1,0 +1,114 @@
+"""The dynamics of a neuron as model-local ONNX functions: the second layer, which calls f.
+
+Every function here is ``(x1..xk, parameters..., v, eta, amplitude) -> (v_next, d)``: what the neuron believes its inputs
+are, what it has told the others so far, the step size of this step; out come the new estimate and the event.
+"""
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from spikec.passes.operators import FUNCTION_DOMAIN, NEURON_DOMAIN
+
+PREFIX = {"signgd": "SignGD", "subgradient": "Subgradient"}
+
+
+def neuron_function(function: onnx.FunctionProto, dynamics: str, coding: str) -> onnx.FunctionProto:
+    """The neuron that holds ``function`` (domain ``spikec.f``) under ``dynamics``; ``coding`` float makes it an encoder."""
+    arguments = list(function.input)
+    name = f"{PREFIX[dynamics]}{'Float' if coding == 'float' else ''}_{function.name}"
+    nodes = [
+        helper.make_node(function.name, arguments, ["f"], domain=FUNCTION_DOMAIN),
+        *_BODIES[dynamics, coding](),
+    ]
+    opset = next(entry.version for entry in function.opset_import if entry.domain == "")
+    return helper.make_function(
+        NEURON_DOMAIN,
+        name,
+        [*arguments, "v", "eta", "amplitude"],
+        ["v_next", "d"],
+        nodes,
+        [helper.make_opsetid("", opset), helper.make_opsetid(FUNCTION_DOMAIN, 1)],
+    )
+
+
+def leaky_integrator(opset: int) -> onnx.FunctionProto:
+    """``spikec::LeakyIntegrate(x, x0, delta, eta)``: the received part r = x - x0 is forgotten, the constant part x0 not.
+
+    x_next = x0 + (1 - eta) * (x - x0) + delta   (integrate-and-fire as a subgradient method, Oh & Lee 2024)
+    """
+    nodes = [
+        _scalar("one", 1.0),
+        helper.make_node("Sub", ["one", "eta"], ["keep"]),
+        helper.make_node("Sub", ["x", "x0"], ["received"]),
+        helper.make_node("Mul", ["received", "keep"], ["kept"]),
+        helper.make_node("Add", ["kept", "delta"], ["now"]),
+        helper.make_node("Add", ["x0", "now"], ["x_next"]),
+    ]
+    return helper.make_function(
+        NEURON_DOMAIN,
+        "LeakyIntegrate",
+        ["x", "x0", "delta", "eta"],
+        ["x_next"],
+        nodes,
+        [helper.make_opsetid("", opset)],
+    )
+
+
+def _sign_descent() -> list[onnx.NodeProto]:
+    """d = -eta * a * sign(v - f) with sign(0) = +1; v_next = v + d."""
+    return [
+        _scalar("zero", 0.0),
+        helper.make_node("Sub", ["v", "f"], ["e"]),
+        helper.make_node("GreaterOrEqual", ["e", "zero"], ["above"]),
+        helper.make_node("Mul", ["eta", "amplitude"], ["size"]),
+        helper.make_node("Neg", ["size"], ["down"]),
+        helper.make_node("Where", ["above", "down", "size"], ["d"]),
+        helper.make_node("Add", ["v", "d"], ["v_next"]),
+    ]
+
+
+def _float_descent() -> list[onnx.NodeProto]:
+    """d = eta * (f - v): the gradient itself, not its sign (the paper's input encoder)."""
+    return [
+        helper.make_node("Sub", ["f", "v"], ["error"]),
+        helper.make_node("Mul", ["eta", "error"], ["d"]),
+        helper.make_node("Add", ["v", "d"], ["v_next"]),
+    ]
+
+
+def _integrate_and_fire() -> list[onnx.NodeProto]:
+    """s = 1 where f > v; d = eta * a * s; v_next = (1 - eta) * v + d."""
+    return [
+        _scalar("zero", 0.0),
+        _scalar("one", 1.0),
+        helper.make_node("Greater", ["f", "v"], ["fires"]),
+        helper.make_node("Mul", ["eta", "amplitude"], ["size"]),
+        helper.make_node("Where", ["fires", "size", "zero"], ["d"]),
+        *_forget(),
+    ]
+
+
+def _float_current() -> list[onnx.NodeProto]:
+    """d = eta * f: with eta = 1/(t+1) the running mean of the input, which is the input."""
+    return [_scalar("one", 1.0), helper.make_node("Mul", ["eta", "f"], ["d"]), *_forget()]
+
+
+def _forget() -> list[onnx.NodeProto]:
+    return [
+        helper.make_node("Sub", ["one", "eta"], ["keep"]),
+        helper.make_node("Mul", ["v", "keep"], ["kept"]),
+        helper.make_node("Add", ["kept", "d"], ["v_next"]),
+    ]
+
+
+_BODIES = {
+    ("signgd", "sign"): _sign_descent,
+    ("signgd", "float"): _float_descent,
+    ("subgradient", "sign"): _integrate_and_fire,
+    ("subgradient", "float"): _float_current,
+}
+
+
+def _scalar(name: str, value: float) -> onnx.NodeProto:
+    return helper.make_node("Constant", [], [name], value=numpy_helper.from_array(np.array(value, np.float32), name))

@@ -1,0 +1,141 @@
+"""The step graph: the linear part of the network with a neuron's dynamics in the place of each nonlinearity."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from spikec.lowering.dynamics import PREFIX
+from spikec.lowering.init_graph import zeros_nodes
+from spikec.lowering.linear_part import linear_part
+from spikec.lowering.network import Network, Neuron
+from spikec.passes.operators import NEURON_DOMAIN
+
+CLOCK, ETA_TABLE, ETA, ZERO = "spikec/t", "spikec/eta_table", "spikec/eta", "spikec/zero"
+
+
+@dataclass(frozen=True)
+class State:
+    """A tensor that is carried from step to step.
+
+    ``kind`` is ``value`` (v of a neuron) or ``estimate`` (x, an integrator). ``initial`` is its tensor in the init graph,
+    ``name`` and ``next`` are its tensors before and after the step.
+    """
+
+    name: str
+    kind: str
+    initial: str
+    next: str
+
+
+@dataclass
+class StepGraph:
+    """Builds the step graph of ``network`` node by node, collecting states and what it needs from init."""
+
+    network: Network
+    dynamics: str
+    nodes: list[onnx.NodeProto] = field(default_factory=list)
+    extra_init: list[onnx.NodeProto] = field(default_factory=list)
+    constants: dict[str, onnx.TensorProto] = field(default_factory=dict)
+    states: dict[str, State] = field(default_factory=dict)
+    held: dict[str, None] = field(default_factory=dict)  # tensors of init that steps read, in order of first use
+    deltas: dict[str, str] = field(default_factory=dict)  # tensor -> its delta in the step graph
+    resolved: dict[str, str] = field(default_factory=dict)
+
+    def build(self) -> None:
+        """Emit all nodes; afterwards ``nodes``, ``states`` and ``held`` are complete."""
+        self.nodes.append(helper.make_node("Gather", [ETA_TABLE, CLOCK], [ETA], name="spikec/clock"))
+        for node in self.network.core:
+            if node.domain == NEURON_DOMAIN:
+                self._emit_neuron(self.network.neurons[node.name])
+            elif self.network.timed_positions(node):
+                self._emit_linear(node)
+        for name in self.network.boundary:
+            if name in self.network.timed:
+                self.estimate(name)
+
+    def estimate(self, name: str) -> str:
+        """The tensor, in this step, that holds the current estimate of tensor ``name``."""
+        if name not in self.network.timed:
+            return self.parameter(name)
+        producer = self.network.producer[name]
+        if producer.domain == NEURON_DOMAIN:  # no weights in between: the estimate is what the neuron has sent
+            return self.states[name].next
+        if name not in self.states:
+            state = State(f"{name}/estimate", "estimate", name, f"{name}/estimate_next")
+            self.states[name] = state
+            self.nodes.append(self._integrate(state, self.deltas[name]))
+        return self.states[name].next
+
+    def parameter(self, name: str) -> str:
+        """See ``Scope``: a constant, a shape recomputed here, or a tensor held from init."""
+        if name in self.network.constants:
+            return name
+        if name not in self.resolved:
+            self.resolved[name] = self._resolve(name)
+        return self.resolved[name]
+
+    def zeros_like(self, name: str) -> str:
+        """See ``Scope``."""
+        zeros = f"{name}/zeros"
+        array = self.network.array(name)
+        if array is not None:
+            self.constants[zeros] = numpy_helper.from_array(np.zeros_like(array), zeros)
+        elif zeros not in self.held:
+            self.extra_init.extend(zeros_nodes(name, zeros, ZERO))
+            self.held[zeros] = None
+        return zeros
+
+    def same_shape(self, name: str, other: str) -> bool:
+        """See ``Scope``."""
+        shape = self.network.shapes.get(name)
+        return shape is not None and None not in shape and shape == self.network.shapes.get(other)
+
+    def _resolve(self, name: str) -> str:
+        """Shape arithmetic is repeated on deltas, which have the shapes of their tensors; all else is held from init."""
+        node = self.network.producer.get(name)
+        if node is None or name in self.network.path.tensors:
+            return self._hold(name)
+        if node.op_type in ("Shape", "Size"):
+            delta = self.deltas.get(node.input[0])
+            inputs = [delta] if delta else list(node.input)
+        else:
+            inputs = [self.parameter(item) if item else "" for item in node.input]
+        if inputs == list(node.input) or all(item in self.held or item in self.network.constants for item in inputs):
+            return self._hold(name)
+        outputs = [f"{item}/step" if item else "" for item in node.output]
+        copy = helper.make_node(node.op_type, inputs, outputs, name=f"{node.name}/step")
+        copy.attribute.extend(node.attribute)
+        self.nodes.append(copy)
+        return f"{name}/step"
+
+    def _hold(self, name: str) -> str:
+        self.held[name] = None
+        return name
+
+    def _emit_linear(self, node: onnx.NodeProto) -> None:
+        deltas = {i: self.deltas[node.input[i]] for i in self.network.timed_positions(node)}
+        delta = f"{node.output[0]}/delta"
+        nodes = linear_part(node, deltas, delta, self)
+        self.nodes.extend(nodes)
+        self.deltas[node.output[0]] = delta if nodes else next(iter(deltas.values()))
+        self.deltas.update((name, f"{name}/delta") for name in node.output[1:] if name)
+
+    def _emit_neuron(self, neuron: Neuron) -> None:
+        inputs = [self.estimate(name) for name in neuron.values]
+        parameters = [self.parameter(name) for name in neuron.parameters]
+        state = State(f"{neuron.name}/value", "value", neuron.output, f"{neuron.name}/value_next")
+        self.states[neuron.output] = state
+        self.deltas[neuron.output] = f"{neuron.name}/event"
+        operator = f"{PREFIX[self.dynamics]}{'Float' if neuron.coding == 'float' else ''}_{neuron.function}"
+        arguments = [*inputs, *parameters, state.name, ETA, neuron.amplitude]
+        outputs = [state.next, self.deltas[neuron.output]]
+        self.nodes.append(helper.make_node(operator, arguments, outputs, name=neuron.name, domain=NEURON_DOMAIN))
+
+    def _integrate(self, state: State, delta: str) -> onnx.NodeProto:
+        name = f"{state.name}/integrate"
+        if self.dynamics == "signgd":
+            return helper.make_node("Add", [state.name, delta], [state.next], name=name)
+        inputs = [state.name, self._hold(state.initial), delta, ETA]
+        return helper.make_node("LeakyIntegrate", inputs, [state.next], name=name, domain=NEURON_DOMAIN)

@@ -1,0 +1,53 @@
+"""Runs ONNX models in onnxruntime: the compiler's own measuring instrument."""
+
+import os
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+
+from spikec.errors import ModelError
+
+Feeds = Mapping[str, np.ndarray]
+
+
+def open_session(model: onnx.ModelProto) -> ort.InferenceSession:
+    """An onnxruntime session on the CPU for ``model``.
+
+    Raises:
+        ModelError: onnxruntime refuses the model; its reason is passed on.
+    """
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", "0"))
+    try:
+        return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime raises many types, none public
+        raise ModelError(f"onnxruntime cannot load the model: {_first_line(error)}") from error
+
+
+def run_model(model: onnx.ModelProto, feeds: Feeds, outputs: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+    """The outputs of ``model`` (all, or those named) for one batch."""
+    return run_session(open_session(model), feeds, outputs)
+
+
+def run_session(
+    session: ort.InferenceSession, feeds: Feeds, outputs: Sequence[str] | None = None
+) -> dict[str, np.ndarray]:
+    """The outputs of an open session for one batch.
+
+    Raises:
+        ModelError: onnxruntime fails on this input; its reason is passed on.
+    """
+    names = list(outputs) if outputs is not None else [output.name for output in session.get_outputs()]
+    try:
+        values = session.run(names, dict(feeds))
+    except Exception as error:  # as above
+        raise ModelError(f"onnxruntime cannot run the model: {_first_line(error)}") from error
+    return dict(zip(names, values, strict=True))
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:400] if lines else type(error).__name__

@@ -1,0 +1,100 @@
+"""What a user can choose, with the presets."""
+
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+from spikec.errors import UsageError
+
+MOST_STEPS = 4096  # beyond this a schedule's last steps are below float32's resolution of the sum
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "dynamics": ("signgd", "subgradient"),
+    "coding": ("direct", "float", "spike"),
+    "granularity": ("composite", "strict"),
+    "form": ("loop", "unrolled", "step"),
+    "ranges": ("every", "relu"),
+    "range_per": ("tensor", "channel"),
+    "initial": ("zero", "mean"),
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """Settings of one compilation.
+
+    Attributes:
+        steps: number of time steps T.
+        dynamics: ``signgd`` (sign gradient descent) or ``subgradient`` (integrate-and-fire, ReLU networks only).
+        schedule: step sizes eta(t), as ``NAME`` or ``NAME:key=value,...``; see ``spikec.schedules``. The subgradient
+            dynamics has its own, 1/(t+1), and ignores this.
+        coding: how the input enters: ``direct`` (constant current), ``float`` (graded events) or ``spike``.
+        granularity: ``composite`` (a neuron may hold a row or a window) or ``strict`` (elementwise neurons only).
+        form: of the artifact, ``loop``, ``unrolled`` or ``step``.
+        ranges: which neurons are scaled by their calibrated range: ``every``, or ``relu`` alone (amplitude 1 elsewhere).
+        range_rule: ``max`` or ``percentile:P`` of |f - v(0)| over the calibration data.
+        range_per: one amplitude for a ``tensor`` or one for each ``channel``.
+        initial: v(0): ``zero`` or the calibrated ``mean``.
+        seed: of the random input that stands in where no calibration data is given.
+    """
+
+    steps: int = 32
+    dynamics: str = "signgd"
+    schedule: str = "geometric"
+    coding: str = "direct"
+    granularity: str = "composite"
+    form: str = "loop"
+    ranges: str = "every"
+    range_rule: str = "max"
+    range_per: str = "tensor"
+    initial: str = "zero"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.steps, bool) or not isinstance(self.steps, int) or not 1 <= self.steps <= MOST_STEPS:
+            raise UsageError(f"steps is {self.steps}; it must be a whole number from 1 to {MOST_STEPS}")
+        for name, allowed in _CHOICES.items():
+            value = getattr(self, name)
+            if value not in allowed:
+                raise UsageError(f"{name} is '{value}'; choose one of {', '.join(allowed)}")
+        if self.dynamics == "subgradient" and self.coding == "spike":
+            raise UsageError(
+                "input coding 'spike' needs signed events, which the subgradient dynamics does not have; "
+                "use coding 'direct' or 'float'"
+            )
+        if self.dynamics == "subgradient" and self.initial != "zero":
+            raise UsageError("the subgradient dynamics starts from v(0) = 0; use initial 'zero'")
+        percentile(self.range_rule)
+
+    def as_dict(self) -> dict[str, Any]:
+        """All settings by name."""
+        return asdict(self)
+
+
+def percentile(rule: str) -> float:
+    """The percentile that a range rule asks for: 100 for ``max``."""
+    if rule == "max":
+        return 100.0
+    name, _, number = rule.partition(":")
+    try:
+        value = float(number)
+    except ValueError:
+        value = -1.0
+    if name != "percentile" or not 0 < value <= 100:
+        raise UsageError(f"range rule is '{rule}'; write max, or percentile:P with P above 0 and up to 100")
+    return value
+
+
+PRESETS: dict[str, Options] = {
+    "default": Options(),
+    "paper": Options(schedule="exponential", coding="float", granularity="strict", ranges="relu"),
+}
+
+
+def from_preset(preset: str, **chosen: Any) -> Options:
+    """The options of a preset with the settings in ``chosen`` that are not None put over them."""
+    if preset not in PRESETS:
+        raise UsageError(f"there is no preset '{preset}'; choose one of {', '.join(PRESETS)}")
+    unknown = set(chosen) - {field.name for field in fields(Options)}
+    if unknown:
+        raise UsageError(f"unknown option {', '.join(sorted(unknown))}; see spikec.Options for the names")
+    return replace(PRESETS[preset], **{name: value for name, value in chosen.items() if value is not None})

@@ -1,0 +1,114 @@
+"""The order of the rewrites, and the check after each: levels 0 to 3 of the graph."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import onnx
+
+from spikec.canonical import canonicalise, infer_shapes
+from spikec.equivalence import EquivalenceCheck
+from spikec.errors import ModelError
+from spikec.onnx_session import Feeds
+from spikec.options import Options
+from spikec.passes import (
+    EncodeInputs,
+    FoldBatchNorm,
+    FoldConstants,
+    FuseElementwise,
+    OpenLayerNorm,
+    OpenMaxPool,
+    Pass,
+    PlaceNeurons,
+    Record,
+    RemoveIdentity,
+    UnifyPrecision,
+    UnsupportedNode,
+)
+from spikec.passes.graph_io import export_model, import_graph
+
+LEVELS = ("source", "canonical", "primitive", "neurons")
+HALF_TOLERANCE = 2e-2  # a source in half precision differs from float32 by its own rounding
+
+
+def ordered_passes(options: Options) -> tuple[tuple[str, Pass], ...]:
+    """Every rewrite with the level that its result belongs to, in order."""
+    canonical: tuple[tuple[str, Pass], ...] = (
+        ("canonical", FoldConstants()),
+        ("canonical", UnifyPrecision()),
+        ("canonical", RemoveIdentity()),
+        ("canonical", FoldBatchNorm()),
+        ("canonical", FuseElementwise()),
+    )
+    opened: tuple[tuple[str, Pass], ...] = (
+        ("primitive", OpenLayerNorm()),
+        ("primitive", OpenMaxPool()),
+        ("primitive", FuseElementwise()),
+    )
+    neurons: tuple[tuple[str, Pass], ...] = (("neurons", PlaceNeurons(options.granularity)),)
+    if options.coding != "direct":
+        neurons += (("neurons", EncodeInputs({"float": "float", "spike": "sign"}[options.coding])),)
+    return canonical + (opened if options.granularity == "strict" else ()) + neurons
+
+
+@dataclass
+class Levels:
+    """A network at levels 0 to 3, with what each pass did and how far each result is from the source."""
+
+    models: dict[str, onnx.ModelProto]
+    records: list[tuple[str, Record]] = field(default_factory=list)
+    distances: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def neurons(self) -> onnx.ModelProto:
+        """Level 3."""
+        return self.models["neurons"]
+
+
+def build_levels(
+    source: onnx.ModelProto, options: Options, feeds: Feeds, progress: Callable[[str], None] = lambda _: None
+) -> Levels:
+    """Take ``source`` to level 3, checking the outputs on ``feeds`` (a few samples) after every pass.
+
+    Raises:
+        ModelError: something in the model cannot be converted.
+        InternalError: a pass changed the outputs; it is named.
+    """
+    progress("level 0: running the source")
+    check = EquivalenceCheck(source, feeds)
+    if _has_other_floats(source):
+        check.tolerance = HALF_TOLERANCE
+    progress("level 1: canonicalising")
+    model = canonicalise(source)
+    levels = Levels({"source": source, "canonical": model, "primitive": model})
+    levels.distances["canonicalise"] = check(model, "canonicalisation")
+    for level, rewrite in ordered_passes(options):
+        name = type(rewrite).__name__
+        progress(f"{level}: {name}")
+        model, record = apply_pass(rewrite, model)
+        levels.distances[f"{level}/{name}"] = check(model, f"pass {name}")
+        levels.records.append((name, record))
+        levels.models[level] = model
+        if level == "canonical":
+            levels.models["primitive"] = model
+    return levels
+
+
+def apply_pass(rewrite: Pass, model: onnx.ModelProto) -> tuple[onnx.ModelProto, Record]:
+    """Run one rewrite on a model.
+
+    Raises:
+        ModelError: the pass met a node that cannot be converted.
+    """
+    try:
+        graph, record = rewrite(import_graph(model))
+    except UnsupportedNode as error:
+        raise ModelError(str(error)) from error
+    return infer_shapes(export_model(graph)), record
+
+
+def _has_other_floats(model: onnx.ModelProto) -> bool:
+    others = (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
+    tensors = [*model.graph.input, *model.graph.output]
+    return any(t.type.tensor_type.elem_type in others for t in tensors) or any(
+        initializer.data_type in others for initializer in model.graph.initializer
+    )

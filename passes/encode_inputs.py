@@ -1,0 +1,46 @@
+"""Input coding: who turns the network's input into events."""
+
+import numpy as np
+import onnx_graphsurgeon as gs
+
+from spikec.passes.errors import UnsupportedNode
+from spikec.passes.place_neurons import place_neuron
+from spikec.passes.records import Record
+
+
+class EncodeInputs:
+    """Puts an identity neuron behind every input of the graph.
+
+    before: x -> Conv        after: x -> spikec::Identity(kind="encoder", coding=...) -> Conv
+
+    ``coding`` is ``sign`` (a signGD neuron per input value) or ``float`` (graded events eta(t)*(x - v), as in the paper's
+    code). Without this pass the input is a constant current.
+    """
+
+    def __init__(self, coding: str) -> None:
+        self.coding = coding
+
+    def __call__(self, graph: gs.Graph) -> tuple[gs.Graph, Record]:
+        """Encode every input.
+
+        Raises:
+            UnsupportedNode: for an input that is not a float32 tensor.
+        """
+        record = Record()
+        for tensor in graph.inputs:
+            if tensor.dtype is None or np.dtype(tensor.dtype) != np.float32:
+                raise UnsupportedNode(
+                    tensor.name, "input", f"its type {tensor.dtype} cannot be encoded in events", "use --coding direct"
+                )
+            record.rewrote.append(_encode(graph, tensor, self.coding).name)
+        return graph.toposort(), record
+
+
+def _encode(graph: gs.Graph, tensor: gs.Variable, coding: str) -> gs.Node:
+    consumers = list(tensor.outputs)
+    encoded = gs.Variable(f"{tensor.name}/encoded", tensor.dtype, tensor.shape)
+    for consumer in consumers:
+        consumer.inputs = [encoded if item is tensor else item for item in consumer.inputs]
+    node = gs.Node("Identity", f"{tensor.name}/encoder", {}, [tensor], [encoded])
+    graph.nodes.append(node)
+    return place_neuron(graph, node, (0,), "encoder", coding=coding)

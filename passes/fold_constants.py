@@ -1,0 +1,58 @@
+"""Nodes whose inputs are all constant are computed once, at compile time."""
+
+import numpy as np
+import onnx
+import onnx_graphsurgeon as gs
+from onnx.reference import ReferenceEvaluator
+
+from spikec.passes.operators import CONTROL_FLOW
+from spikec.passes.records import Record
+from spikec.passes.surgery import constant, is_output, values_of
+
+_RANDOM = frozenset("RandomNormal RandomNormalLike RandomUniform RandomUniformLike Bernoulli Multinomial".split())
+_LARGEST = 1 << 27  # elements; a constant beyond half a gigabyte is better computed than stored
+
+
+class FoldConstants:
+    """Replaces computed constants by their values.
+
+    before: 2 -> ConstantOfShape -> Concat -> pads        after: pads (an initializer)
+    """
+
+    def __call__(self, graph: gs.Graph) -> tuple[gs.Graph, Record]:
+        """Evaluate with the ONNX reference implementation every node that has only constant inputs."""
+        record = Record()
+        for node in list(graph.nodes):
+            if not _is_constant(node) or any(is_output(graph, tensor) for tensor in node.outputs):
+                continue
+            values = _evaluate(node, graph.opset)
+            if any(value.size > _LARGEST for value in values):
+                record.skip(node, f"its value has more than {_LARGEST} elements")
+                continue
+            _replace(node, values)
+            record.rewrote.append(node.name)
+        return graph.cleanup().toposort(), record
+
+
+def _is_constant(node: gs.Node) -> bool:
+    if node.op in CONTROL_FLOW | _RANDOM or node.domain not in (None, "", "ai.onnx"):
+        return False
+    return all(not tensor.name or isinstance(tensor, gs.Constant) for tensor in node.inputs)
+
+
+def _evaluate(node: gs.Node, opset: int) -> list[np.ndarray]:
+    feeds = {tensor.name: values_of(tensor) for tensor in node.inputs if tensor.name}
+    inputs = [onnx.helper.make_empty_tensor_value_info(name) for name in feeds]
+    outputs = [onnx.helper.make_empty_tensor_value_info(tensor.name) for tensor in node.outputs]
+    proto = gs.exporters.onnx_exporter.OnnxExporter.export_node(node)
+    graph = onnx.helper.make_graph([proto], "constant", inputs, outputs)
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", opset)])
+    return [np.asarray(value) for value in ReferenceEvaluator(model).run(None, feeds)]
+
+
+def _replace(node: gs.Node, values: list[np.ndarray]) -> None:
+    for tensor, value in zip(list(node.outputs), values, strict=True):
+        folded = constant(tensor.name, value)
+        for consumer in list(tensor.outputs):
+            consumer.inputs = [folded if item is tensor else item for item in consumer.inputs]
+    node.outputs.clear()

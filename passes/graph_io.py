@@ -1,0 +1,47 @@
+"""Between ONNX files and graphsurgeon graphs, with what graphsurgeon's own export leaves out."""
+
+import onnx
+import onnx_graphsurgeon as gs
+
+from spikec.passes.operators import FUNCTION_DOMAIN, NEURON_DOMAIN
+
+IR_VERSION = 10  # the newest that goes with opset 20; every onnxruntime since 1.18 reads it
+
+
+def import_graph(model: onnx.ModelProto) -> gs.Graph:
+    """A graphsurgeon graph of ``model``, its nodes in topological order and each with a name of its own."""
+    graph = gs.import_onnx(model)
+    name_nodes(graph)
+    return graph.toposort()
+
+
+def name_nodes(graph: gs.Graph) -> None:
+    """Give every node a unique name: errors, records and neurons are told by it."""
+    taken: set[str] = set()
+    for node in graph.nodes:
+        base = node.name or (node.outputs[0].name if node.outputs else node.op)
+        name, count = base, 1
+        while name in taken:
+            count += 1
+            name = f"{base}_{count}"
+        taken.add(name)
+        node.name = name
+
+
+def export_model(graph: gs.Graph) -> onnx.ModelProto:
+    """An ONNX model of ``graph``: same opset, IR 10, the project's function domains imported."""
+    domains = {"": graph.opset}
+    for other in graph.import_domains or []:
+        if other.domain not in ("", "ai.onnx"):
+            domains[other.domain] = other.version
+    for function in graph.functions:
+        domains[function.domain] = 1
+        function.opset = graph.opset
+        function.import_domains = _imports({"": graph.opset, FUNCTION_DOMAIN: 1, NEURON_DOMAIN: 1})
+    model: onnx.ModelProto = gs.export_onnx(graph, opset_imports=_imports(domains))
+    model.ir_version = max(IR_VERSION, graph.ir_version or 0) if graph.opset > 20 else IR_VERSION
+    return model
+
+
+def _imports(domains: dict[str, int]) -> list[onnx.OperatorSetIdProto]:
+    return [onnx.helper.make_opsetid(domain, version) for domain, version in domains.items()]

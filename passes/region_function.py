@@ -1,0 +1,78 @@
+"""Makes a model-local ONNX function out of a few nodes: the nonlinearity f of a neuron."""
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+import onnx_graphsurgeon as gs
+
+from spikec.passes.operators import FUNCTION_DOMAIN
+from spikec.passes.surgery import fingerprint, function_of, values_of
+
+
+def add_function(
+    graph: gs.Graph, nodes: Sequence[gs.Node], inputs: Sequence[gs.Tensor]
+) -> tuple[gs.Function, list[gs.Tensor]]:
+    """Add ``spikec.f::NAME(inputs..., parameters...)``, computed by ``nodes``, to ``graph`` unless it is there already.
+
+    Returns the function and its parameters: what the nodes read that is neither among ``inputs`` nor a scalar constant.
+    Two regions with the same operators, attributes and scalars share one function.
+    """
+    body = _Body(nodes, inputs)
+    function = gs.Function(_name(nodes, body.nodes), FUNCTION_DOMAIN, body.nodes, body.arguments, body.outputs)
+    known = function_of(graph, FUNCTION_DOMAIN, function.name)
+    if known is None:
+        graph.functions.append(function)
+    return known or function, list(body.parameters.values())
+
+
+class _Body:
+    """The nodes of a function, in names of its own: x0.. inputs, p0.. parameters, t0.. inside."""
+
+    def __init__(self, nodes: Sequence[gs.Node], inputs: Sequence[gs.Tensor]) -> None:
+        self.names = {tensor.name: gs.Variable(f"x{i}") for i, tensor in enumerate(inputs)}
+        self.parameters: dict[str, gs.Tensor] = {}
+        self.nodes: list[gs.Node] = []
+        self._inside = {tensor.name for node in nodes for tensor in node.outputs}
+        self._fresh = (f"t{i}" for i in itertools.count())
+        for node in nodes:
+            self._add(node)
+        self.arguments = [self.names[t.name] for t in inputs] + [self.names[key] for key in self.parameters]
+        self.outputs = [self.names[nodes[-1].outputs[0].name]]
+
+    def _add(self, node: gs.Node) -> None:
+        arguments = [self._local(tensor) for tensor in node.inputs]
+        outputs = [self._local(node.outputs[0])]
+        self.nodes.append(gs.Node(node.op, "", dict(node.attrs), arguments, outputs, domain=node.domain))
+
+    def _local(self, tensor: gs.Tensor) -> gs.Tensor:
+        if not tensor.name:
+            return gs.Variable.empty()
+        if tensor.name not in self.names:
+            self.names[tensor.name] = self._declare(tensor)
+        return self.names[tensor.name]
+
+    def _declare(self, tensor: gs.Tensor) -> gs.Variable:
+        values = values_of(tensor)
+        scalar = values is not None and values.size == 1 and values.ndim <= 1
+        if tensor.name in self._inside or scalar:
+            local = gs.Variable(next(self._fresh))
+            if values is not None:
+                self.nodes.append(_constant_node(values, local))
+            return local
+        self.parameters[tensor.name] = tensor
+        return gs.Variable(f"p{len(self.parameters) - 1}")
+
+
+def _constant_node(values: np.ndarray, output: gs.Variable) -> gs.Node:
+    return gs.Node("Constant", "", {"value": gs.Constant(f"{output.name}_value", values)}, [], [output])
+
+
+def _name(nodes: Sequence[gs.Node], body: Sequence[gs.Node]) -> str:
+    """The operator's own name where it says all (one input, no settings); else the operators and a fingerprint."""
+    if len(nodes) == 1 and nodes[0].domain == FUNCTION_DOMAIN:
+        return str(nodes[0].op)
+    if len(body) == 1 and len(body[0].inputs) == 1 and not body[0].attrs:
+        return str(body[0].op)
+    operators = "_".join(node.op.split("_")[0] for node in nodes)
+    return f"{operators[:40].rstrip('_')}_{fingerprint(body)}"

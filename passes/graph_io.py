@@ -2,9 +2,11 @@
 
 import onnx
 import onnx_graphsurgeon as gs
+from onnx_graphsurgeon.logger import G_LOGGER
 
 from spikec.passes.operators import FUNCTION_DOMAIN, NEURON_DOMAIN
 
+G_LOGGER.severity = G_LOGGER.ERROR  # its warnings are about the surgery, not about the user's model
 IR_VERSION = 10  # the newest that goes with opset 20; every onnxruntime since 1.18 reads it
 
 

@@ -65,6 +65,6 @@ def _copy_step(graph: gs.Graph, body: gs.Graph, bound: dict[str, gs.Tensor], t: 
 
     for node in body.nodes:
         inputs, outputs = [copy(i) for i in node.inputs], [copy(o) for o in node.outputs]
-        name = f"{node.name or node.op}@{t}"
+        name = f"{node.name or node.outputs[0].name}@{t}"
         graph.nodes.append(gs.Node(node.op, name, dict(node.attrs), inputs, outputs, domain=node.domain))
     return {**{tensor.name: tensor for tensor in body.outputs}, **copies}

@@ -5,11 +5,10 @@ from contextlib import contextmanager
 
 import torch
 from onnx import FunctionProto, NodeProto
-
-from .errors import ArtifactError, InputError, UnsupportedOperator
-from .torch_ops import HOST_INPUTS, OPERATORS, SEVERAL_OUTPUTS
-from .torch_program import Kernel, Operation, Program
-from .torch_values import constants_from, decode_attributes, function_body, place
+from spikec.runtime.errors import ArtifactError, InputError, UnsupportedOperator
+from spikec.runtime.torch_ops import HOST_INPUTS, OPERATORS, SEVERAL_OUTPUTS
+from spikec.runtime.torch_program import Kernel, Operation, Program
+from spikec.runtime.torch_values import constants_from, decode_attributes, function_body, place
 
 __all__ = ["Hook", "TorchGraph", "constants_from"]
 

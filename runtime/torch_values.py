@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 from onnx import AttributeProto, FunctionProto, NodeProto, TensorProto, helper, numpy_helper
-
-from .errors import ArtifactError
+from spikec.runtime.errors import ArtifactError
 
 _FLOAT_TYPES = frozenset({TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16})
 _EXACT_TYPES: dict[int, torch.dtype] = {

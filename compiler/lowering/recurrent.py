@@ -8,9 +8,9 @@ from onnx import helper, numpy_helper
 
 from spikec.lowering.dynamics import leaky_integrator, neuron_function
 from spikec.lowering.init_graph import init_nodes, prune
-from spikec.lowering.network import Network, Neuron
-from spikec.lowering.step_graph import ETA_TABLE, ZERO, State, StepGraph
-from spikec.passes.operators import FUNCTION_DOMAIN, NEURON_DOMAIN
+from spikec.lowering.network import Network, Neuron, Shape
+from spikec.lowering.step_graph import ETA_TABLE, ZERO, ZEROS, State, StepGraph
+from spikec.passes.operators import FUNCTION_DOMAIN
 
 
 @dataclass
@@ -19,7 +19,9 @@ class Recurrent:
 
     Attributes:
         init, step, readout: nodes in topological order.
-        states: what is carried; ``held``: tensors of init that every step reads.
+        states: what is carried.
+        held: tensors that steps or readout read and that do not change with time (of init, or inputs).
+        carried: type and shape of every state's initial tensor and every held tensor, as far as known.
         readout_inputs: tensor of the readout (or output of the graph) -> name of the state whose final value it takes.
         constants: initializers that the three graphs share.
         functions: the neurons' functions, f first.
@@ -33,6 +35,7 @@ class Recurrent:
     readout: list[onnx.NodeProto]
     states: list[State]
     held: list[str]
+    carried: dict[str, tuple[int, Shape | None]]
     readout_inputs: dict[str, str]
     constants: list[onnx.TensorProto]
     functions: list[onnx.FunctionProto]
@@ -41,10 +44,6 @@ class Recurrent:
     outputs: list[onnx.ValueInfoProto]
     schedule: np.ndarray
     opset: int
-
-    def event_of(self, neuron: Neuron) -> str:
-        """Name of the tensor that holds the neuron's events in the step graph."""
-        return f"{neuron.name}/event"
 
 
 def lower(model: onnx.ModelProto, schedule: np.ndarray, dynamics: str) -> Recurrent:
@@ -60,15 +59,13 @@ def lower(model: onnx.ModelProto, schedule: np.ndarray, dynamics: str) -> Recurr
     step.build()
     states = list(step.states.values())
     readout = [_copy(node) for node in network.nodes if node.name in network.readout]
-    readout += _output_wires(model, network)
-    kept = prune(step.nodes, {state.next for state in states})
-    read = {name for node in [*kept, *readout] for name in node.input}
-    held = [name for name in step.held if name in read]
-    wanted = {state.initial for state in states} | read
-    init = prune(init_nodes(network) + step.extra_init, wanted)
+    readout += _output_wires(model)
+    kept = prune(step.nodes, {state.next for state in states}) if states else []
     constants = {**network.constants, **step.constants}
     constants[ETA_TABLE] = numpy_helper.from_array(schedule.astype(np.float32), ETA_TABLE)
     constants[ZERO] = numpy_helper.from_array(np.zeros((), np.float32), ZERO)
+    held = _held(network, constants, kept, readout, {n for n in network.boundary if n in network.timed})
+    init = prune(init_nodes(network) + step.extra_init, {state.initial for state in states} | set(held))
     used = {name for node in [*init, *kept, *readout] for name in node.input}
     readout_inputs = {n: step.states[n].name for n in network.boundary if n in network.timed}
     return Recurrent(
@@ -77,9 +74,10 @@ def lower(model: onnx.ModelProto, schedule: np.ndarray, dynamics: str) -> Recurr
         readout=readout,
         states=states,
         held=held,
+        carried=_types(network, [*(state.initial for state in states), *held]),
         readout_inputs=readout_inputs,
         constants=[tensor for name, tensor in constants.items() if name in used],
-        functions=_functions(model, network, dynamics),
+        functions=_functions(model, list(network.neurons.values()), dynamics),
         neurons=list(network.neurons.values()),
         inputs=list(model.graph.input),
         outputs=list(model.graph.output),
@@ -107,23 +105,44 @@ def _inner(output: str) -> str:
     return f"{output}/y"
 
 
-def _output_wires(model: onnx.ModelProto, network: Network) -> list[onnx.NodeProto]:
+def _output_wires(model: onnx.ModelProto) -> list[onnx.NodeProto]:
     return [
         helper.make_node("Identity", [_inner(output.name)], [output.name], name=f"{output.name}/wire")
         for output in model.graph.output
     ]
 
 
-def _functions(model: onnx.ModelProto, network: Network, dynamics: str) -> list[onnx.FunctionProto]:
+def _held(
+    network: Network,
+    constants: dict[str, onnx.TensorProto],
+    step: list[onnx.NodeProto],
+    readout: list[onnx.NodeProto],
+    final: set[str],
+) -> list[str]:
+    """What steps and readout read of init and of the inputs."""
+    available = {name for node in network.core for name in node.output}
+    available |= {info.name for info in network.model.graph.input}
+    own = {name for node in [*step, *readout] for name in node.output}
+    read = dict.fromkeys(name for node in [*step, *readout] for name in node.input)
+    zeros = {name for name in read if name.endswith(ZEROS)}
+    return [n for n in read if n not in own | final and n not in constants and n in available | zeros]
+
+
+def _types(network: Network, names: list[str]) -> dict[str, tuple[int, Shape | None]]:
+    graph = network.model.graph
+    types = {info.name: info.type.tensor_type.elem_type for info in [*graph.value_info, *graph.input, *graph.output]}
+    plain = {name: name.removesuffix(ZEROS) for name in names}
+    return {n: (types.get(plain[n], onnx.TensorProto.FLOAT), network.shapes.get(plain[n])) for n in names}
+
+
+def _functions(model: onnx.ModelProto, neurons: list[Neuron], dynamics: str) -> list[onnx.FunctionProto]:
     """Each f that is in use, then the neurons that hold them."""
-    by_name = {function.name: function for function in model.functions if function.domain == FUNCTION_DOMAIN}
-    pairs = dict.fromkeys((neuron.function, neuron.coding) for neuron in network.neurons.values())
-    opset = next(entry.version for entry in model.opset_import if entry.domain == "")
-    bodies = [f for f in model.functions if f.domain == FUNCTION_DOMAIN]
-    neurons = [neuron_function(by_name[name], dynamics, coding) for name, coding in pairs]
+    bodies = {f.name: f for f in model.functions if f.domain == FUNCTION_DOMAIN}
+    pairs = dict.fromkeys((neuron.function, neuron.coding) for neuron in neurons)
+    functions = list(bodies.values()) + [neuron_function(bodies[name], dynamics, coding) for name, coding in pairs]
     if dynamics == "subgradient":
-        neurons.append(leaky_integrator(opset))
-    return bodies + neurons
+        functions.append(leaky_integrator(next(entry.version for entry in model.opset_import if entry.domain == "")))
+    return functions
 
 
 def _copy(node: onnx.NodeProto) -> onnx.NodeProto:
@@ -131,5 +150,3 @@ def _copy(node: onnx.NodeProto) -> onnx.NodeProto:
     copy.CopyFrom(node)
     return copy
 
-
-__all__ = ["NEURON_DOMAIN", "Recurrent", "State", "lower"]

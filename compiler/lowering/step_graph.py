@@ -13,6 +13,7 @@ from spikec.lowering.network import Network, Neuron
 from spikec.passes.operators import NEURON_DOMAIN
 
 CLOCK, ETA_TABLE, ETA, ZERO = "spikec/t", "spikec/eta_table", "spikec/eta", "spikec/zero"
+ZEROS = "/zeros"  # behind a tensor's name: zeros of its shape
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class StepGraph:
 
     def zeros_like(self, name: str) -> str:
         """See ``Scope``."""
-        zeros = f"{name}/zeros"
+        zeros = f"{name}{ZEROS}"
         array = self.network.array(name)
         if array is not None:
             self.constants[zeros] = numpy_helper.from_array(np.zeros_like(array), zeros)

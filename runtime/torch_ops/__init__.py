@@ -1,6 +1,6 @@
 """The operators the evaluator knows, by name; one file a family."""
 
-from . import (
+from spikec.runtime.torch_ops import (
     activation,
     creation,
     elementwise,
@@ -15,7 +15,7 @@ from . import (
     slicing,
     transposed,
 )
-from .common import Attrs, Builder, Kernel
+from spikec.runtime.torch_ops.common import Attrs, Builder, Kernel
 
 __all__ = ["HOST_INPUTS", "OPERATORS", "SEVERAL_OUTPUTS", "Attrs", "Builder", "Kernel"]
 

@@ -6,10 +6,9 @@ from typing import NoReturn
 import numpy as np
 import torch
 from onnx import NodeProto
-
-from ..errors import UnsupportedOperator
-from ..torch_program import Kernel
-from ..torch_values import Attrs
+from spikec.runtime.errors import UnsupportedOperator
+from spikec.runtime.torch_program import Kernel
+from spikec.runtime.torch_values import Attrs
 
 __all__ = ["Attrs", "Builder", "Kernel", "along", "as_float", "chosen_axes", "ints", "number", "plain", "refuse"]
 

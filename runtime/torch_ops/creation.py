@@ -4,10 +4,9 @@ from math import ceil
 
 import torch
 from onnx import NodeProto, TensorProto
-
-from ..errors import UnsupportedOperator
-from ..torch_values import torch_type
-from .common import Attrs, Builder, Kernel, ints, plain, refuse
+from spikec.runtime.errors import UnsupportedOperator
+from spikec.runtime.torch_ops.common import Attrs, Builder, Kernel, ints, plain, refuse
+from spikec.runtime.torch_values import torch_type
 
 Tensor = torch.Tensor
 

@@ -2,10 +2,9 @@
 
 import torch
 from onnx import NodeProto
+from spikec.runtime.torch_ops.common import Attrs, Builder, Kernel, number, refuse
+from spikec.runtime.torch_ops.windows import Window, over_windows
 from torch.nn import functional
-
-from .common import Attrs, Builder, Kernel, number, refuse
-from .windows import Window, over_windows
 
 
 def _batch_normalization(attrs: Attrs, node: NodeProto) -> Kernel:

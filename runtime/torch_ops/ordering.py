@@ -5,9 +5,8 @@ from functools import partial
 
 import torch
 from onnx import NodeProto
+from spikec.runtime.torch_ops.common import Attrs, Builder, Kernel, ints
 from torch.nn import functional
-
-from .common import Attrs, Builder, Kernel, ints
 
 
 def _extreme(search: Callable[..., torch.Tensor]) -> Builder:

@@ -8,19 +8,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from onnx import NodeProto
-
-from .common import Attrs, Builder, Kernel, ints, number, refuse
+from spikec.runtime.torch_ops.common import Attrs, Builder, Kernel, ints, number, refuse
 
 Array = NDArray[np.floating]
 
 
 class _Axis(NamedTuple):
-    """One axis to resize: its extents and the factor between them, in the precision of the file (float32)."""
+    """One axis to resize: its extents, and the factor between them (given, or else their exact ratio)."""
 
     axis: int
     before: int
     after: int
-    scale: np.float32
+    scale: float
 
 
 class _Taps(NamedTuple):
@@ -120,8 +119,8 @@ def _axes(attrs: Attrs, shape: torch.Size, scales: Sequence[float], sizes: Seque
     rows = []
     for position, axis in enumerate(chosen):
         before = shape[axis]
-        scale = np.float32(scales[position]) if scales else np.float32(sizes[position]) / np.float32(before)
-        after = sizes[position] if sizes else int(np.floor(np.float32(before) * scale))
+        after = sizes[position] if sizes else int(np.floor(np.float32(before) * np.float32(scales[position])))
+        scale = after / before if sizes else scales[position]
         rows.append(_Axis(axis, before, after, scale))
     return [row for row in rows if row.after != row.before or row.scale != 1]
 

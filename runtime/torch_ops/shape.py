@@ -4,8 +4,7 @@ from math import prod
 
 import torch
 from onnx import NodeProto
-
-from .common import Attrs, Builder, Kernel, chosen_axes, ints, plain
+from spikec.runtime.torch_ops.common import Attrs, Builder, Kernel, chosen_axes, ints, plain
 
 Tensor = torch.Tensor
 

@@ -6,16 +6,13 @@ from itertools import chain
 import numpy as np
 import torch
 from onnx import NodeProto
+from spikec.runtime.torch_ops.common import Attrs, Builder, Kernel, along, ints, plain, refuse
 from torch.nn import functional
-
-from .common import Attrs, Builder, Kernel, along, ints, plain, refuse
 
 Tensor = torch.Tensor
 
 
-def _slice(
-    x: Tensor, starts: Tensor, ends: Tensor, axes: Tensor | None = None, steps: Tensor | None = None
-) -> Tensor:
+def _slice(x: Tensor, starts: Tensor, ends: Tensor, axes: Tensor | None = None, steps: Tensor | None = None) -> Tensor:
     """Slice: bounds of any size are clamped as in Python; a negative step walks backwards."""
     first, last = ints(starts), ints(ends)
     dims = list(range(len(first))) if axes is None else ints(axes)

@@ -6,10 +6,9 @@ from typing import NamedTuple
 
 import torch
 from onnx import NodeProto
+from spikec.runtime.torch_ops.common import Attrs, Builder, Kernel, refuse
+from spikec.runtime.torch_ops.windows import Pads, padded, split_padding, window
 from torch.nn import functional
-
-from .common import Attrs, Builder, Kernel, refuse
-from .windows import Pads, padded, split_padding, window
 
 _CONVOLUTIONS = {1: functional.conv_transpose1d, 2: functional.conv_transpose2d, 3: functional.conv_transpose3d}
 
@@ -27,13 +26,13 @@ def _geometry(attrs: Attrs, sizes: Sequence[int], kernel: Sequence[int]) -> _Geo
     shape = window(attrs, kernel)
     extra = tuple(attrs.get("output_padding", (0,) * len(kernel)))
     full = [(size - 1) * step + extent for size, step, extent in zip(sizes, shape.strides, shape.extents, strict=True)]
-    wanted = _asked_outputs(attrs, sizes, shape.strides)
+    largest = [length + more for length, more in zip(full, extra, strict=True)]
+    wanted = _asked_outputs(attrs, sizes, shape.strides, largest)
     if wanted is None:
         pads = shape.pads(sizes)
-        rows = zip(full, extra, pads, strict=True)
-        wanted = [length + more - begin - end for length, more, (begin, end) in rows]
+        wanted = [top - begin - end for top, (begin, end) in zip(largest, pads, strict=True)]
     else:
-        totals = [max(0, length + more - out) for length, more, out in zip(full, extra, wanted, strict=True)]
+        totals = [max(0, top - out) for top, out in zip(largest, wanted, strict=True)]
         pads = split_padding(totals, extra_at_end=shape.auto_pad == "SAME_UPPER")
     begins = [begin for begin, _ in pads]
     rest = [out - (length - begin) for out, length, begin in zip(wanted, full, begins, strict=True)]
@@ -41,12 +40,14 @@ def _geometry(attrs: Attrs, sizes: Sequence[int], kernel: Sequence[int]) -> _Geo
     return _Geometry(shape.strides, shape.dilations, crop, _native(begins, rest, shape.strides, shape.dilations))
 
 
-def _asked_outputs(attrs: Attrs, sizes: Sequence[int], strides: Sequence[int]) -> list[int] | None:
+def _asked_outputs(
+    attrs: Attrs, sizes: Sequence[int], strides: Sequence[int], largest: Sequence[int]
+) -> list[int] | None:
     """Output extents where the attributes fix them (they may be given with the batch and channel ones)."""
     if "output_shape" in attrs:
         return list(attrs["output_shape"])[-len(sizes) :]
     if attrs.get("auto_pad", "NOTSET").startswith("SAME"):
-        return [size * stride for size, stride in zip(sizes, strides, strict=True)]
+        return [min(size * stride, top) for size, stride, top in zip(sizes, strides, largest, strict=True)]
     return None
 
 

@@ -6,9 +6,8 @@ from functools import reduce
 from itertools import chain
 
 import torch
+from spikec.runtime.torch_ops.common import Attrs, along
 from torch.nn import functional
-
-from .common import Attrs, along
 
 Pads = tuple[tuple[int, int], ...]
 

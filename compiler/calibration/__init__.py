@@ -1,0 +1,7 @@
+"""Calibration: data in, a range for every neuron out."""
+
+from spikec.calibration.amplitudes import NeuronSetting, calibrate
+from spikec.calibration.data import Dataset, from_source, load_npz, random_data
+from spikec.calibration.signature import InputSpec, signature
+
+__all__ = ["Dataset", "InputSpec", "NeuronSetting", "calibrate", "from_source", "load_npz", "random_data", "signature"]

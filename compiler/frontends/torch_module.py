@@ -1,0 +1,87 @@
+"""Exports a torch module to ONNX with a dynamic batch."""
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from spikec.canonical import OPSET
+from spikec.errors import ModelError, UsageError
+from spikec.frontends.source import Source
+
+
+def export_module(module: torch.nn.Module, example_inputs: Any, name: str, kind: str) -> Source:
+    """The ONNX model of ``module`` in evaluation mode; the first dimension of every input stays dynamic.
+
+    Inputs are called ``input`` (or ``input0``, ``input1``...), outputs ``output`` (or ``output0``...).
+
+    Raises:
+        UsageError: no example inputs.
+        ModelError: torch cannot export the module; its reason is passed on.
+    """
+    arguments = _as_tuple(example_inputs)
+    # a batch of one would be taken for a constant by the exporter
+    arguments = tuple(torch.cat([a, a]) if a.ndim and a.shape[0] == 1 else a for a in arguments)
+    shapes = tuple({0: torch.export.Dim.DYNAMIC} if a.ndim else None for a in arguments)
+    was_training = module.training
+    module.eval()
+    try:
+        with _quiet(), torch.no_grad():
+            outputs = module(*arguments)
+            count = len(outputs) if isinstance(outputs, (tuple, list)) else 1
+            program = torch.onnx.export(
+                module,
+                arguments,
+                dynamo=True,
+                opset_version=OPSET,
+                dynamic_shapes=shapes,
+                input_names=_names("input", len(arguments)),
+                output_names=_names("output", count),
+                verbose=False,
+            )
+    except Exception as error:  # the exporter raises its own, torch's and Python's exceptions
+        raise ModelError(f"torch cannot export {name} to ONNX: {_reason(error)}") from error
+    finally:
+        module.train(was_training)
+    if program is None:
+        raise ModelError(f"torch gave no ONNX model for {name}")
+    return Source.of(program.model_proto, name, kind)
+
+
+def _as_tuple(example_inputs: Any) -> tuple[torch.Tensor, ...]:
+    if example_inputs is None:
+        raise UsageError("a torch module needs example_inputs: a tensor, or a tuple of tensors, as it is called with")
+    items = example_inputs if isinstance(example_inputs, (tuple, list)) else (example_inputs,)
+    tensors = tuple(torch.as_tensor(item) for item in items)
+    if not tensors:
+        raise UsageError("example_inputs is empty")
+    return tensors
+
+
+def _names(stem: str, count: int) -> list[str]:
+    return [stem] if count == 1 else [f"{stem}{i}" for i in range(count)]
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter reports its own stages in prints and logs that say nothing to a user of this project."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)
+
+
+def _reason(error: Exception) -> str:
+    """The innermost cause, in one line: exporters wrap the reason several times."""
+    while error.__cause__ is not None and isinstance(error.__cause__, Exception):
+        error = error.__cause__
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0][:300] if lines else ''}".rstrip(": ")

@@ -1,0 +1,1 @@
+"""Evaluation of the networks that spikec reads and writes."""

@@ -1,1 +1,25 @@
-"""Evaluation of the networks that spikec reads and writes."""
+"""Runs artifacts. Knows nothing of the compiler: all that it needs stands in the ONNX file.
+
+Needs onnx and numpy, and torch or onnxruntime, whichever backend is used.
+"""
+
+from spikec.runtime.errors import ArtifactError, DeviceError, InputError, SpikecRuntimeError, UnsupportedOperator
+from spikec.runtime.manifest import Manifest, read_manifest
+from spikec.runtime.parts import read_model
+from spikec.runtime.result import Result, SpikeCount, Step
+from spikec.runtime.session import Session
+
+__all__ = [
+    "ArtifactError",
+    "DeviceError",
+    "InputError",
+    "Manifest",
+    "Result",
+    "Session",
+    "SpikeCount",
+    "SpikecRuntimeError",
+    "Step",
+    "UnsupportedOperator",
+    "read_manifest",
+    "read_model",
+]

@@ -13,15 +13,21 @@ Tensor = torch.Tensor
 
 
 def _slice(x: Tensor, starts: Tensor, ends: Tensor, axes: Tensor | None = None, steps: Tensor | None = None) -> Tensor:
-    """Slice: bounds of any size are clamped as in Python; a negative step walks backwards."""
+    """Slice: bounds of any size are clamped; a negative step walks backwards."""
     first, last = ints(starts), ints(ends)
     dims = list(range(len(first))) if axes is None else ints(axes)
     strides = [1] * len(first) if steps is None else ints(steps)
     for start, end, dim, step in zip(first, last, dims, strides, strict=True):
         axis = dim % x.dim()
-        chosen = range(*slice(start, end, step).indices(x.shape[axis]))
-        x = _take(x, axis, chosen)
+        x = _take(x, axis, _positions(start, end, step, x.shape[axis]))
     return x
+
+
+def _positions(start: int, end: int, step: int, size: int) -> range:
+    """Bounds as Python clamps them, except that a walk backwards begins no earlier than at the first element."""
+    if step < 0:
+        start = max(0, start + size if start < 0 else start)
+    return range(*slice(start, end, step).indices(size))
 
 
 def _take(x: Tensor, axis: int, chosen: range) -> Tensor:

@@ -1,0 +1,65 @@
+"""Checks what a caller feeds, and cuts it into batches."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import onnx
+from onnx import ValueInfoProto
+
+from spikec.runtime.errors import InputError
+
+Feeds = dict[str, np.ndarray]
+
+
+def check_inputs(x: np.ndarray | Mapping[str, np.ndarray], inputs: Sequence[ValueInfoProto]) -> Feeds:
+    """The arrays by name, in the types and shapes that the artifact takes.
+
+    Raises:
+        InputError: a name, type, rank or dimension does not fit; the message says what would.
+    """
+    names = [info.name for info in inputs]
+    if not isinstance(x, Mapping):
+        if len(names) != 1:
+            raise InputError(f"the artifact has {len(names)} inputs ({', '.join(names)}); give a mapping from name to array")
+        x = {names[0]: np.asarray(x)}
+    if set(x) != set(names):
+        raise InputError(f"given are {', '.join(sorted(x)) or 'no inputs'}; the artifact takes {', '.join(names)}")
+    feeds = {info.name: _check(np.asarray(x[info.name]), info) for info in inputs}
+    if len({len(array) for array in feeds.values()}) > 1:
+        raise InputError("the inputs have different numbers of samples")
+    if any(len(array) == 0 for array in feeds.values()):
+        raise InputError("the inputs hold no samples")
+    return feeds
+
+
+def batches(feeds: Feeds, inputs: Sequence[ValueInfoProto], size: int) -> Iterator[tuple[Feeds, int]]:
+    """Batches of at most ``size`` samples with the number of real ones; a network of a fixed batch gets its last one filled up."""
+    fixed = next((dims[0] for dims in map(_dims, inputs) if dims and dims[0]), None)
+    step = fixed or max(1, size)
+    total = len(next(iter(feeds.values())))
+    for start in range(0, total, step):
+        batch = {name: array[start : start + step] for name, array in feeds.items()}
+        count = min(step, total - start)
+        if fixed and count < fixed:
+            batch = {name: np.concatenate([a, np.repeat(a[-1:], fixed - count, axis=0)]) for name, a in batch.items()}
+        yield batch, count
+
+
+def _check(array: np.ndarray, info: ValueInfoProto) -> np.ndarray:
+    dtype = onnx.helper.tensor_dtype_to_np_dtype(info.type.tensor_type.elem_type)
+    if array.dtype != dtype:
+        raise InputError(f"'{info.name}' is {array.dtype}, the artifact takes {dtype}; convert it with .astype('{dtype}')")
+    dims = _dims(info)
+    fits = dims is None or (
+        array.ndim == len(dims) and all(not want or want == have for want, have in zip(dims[1:], array.shape[1:], strict=True))
+    )
+    if not fits or array.ndim == 0:
+        wanted = ", ".join(str(dim or "?") for dim in dims or [])
+        raise InputError(f"'{info.name}' has shape {array.shape}, the artifact takes ({wanted})")
+    return array
+
+
+def _dims(info: ValueInfoProto) -> list[int] | None:
+    """Fixed dimensions, 0 where dynamic; None where the rank is open."""
+    kind = info.type.tensor_type
+    return [dim.dim_value for dim in kind.shape.dim] if kind.HasField("shape") else None

@@ -1,0 +1,52 @@
+"""The torch backend: the artifact's nodes as torch operators, on the CPU or a CUDA device."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from onnx import NodeProto
+
+from spikec.runtime.backend import Evaluate
+from spikec.runtime.errors import DeviceError
+from spikec.runtime.parts import Parts
+from spikec.runtime.torch_graph import TorchGraph
+from spikec.runtime.torch_values import constants_from
+
+_PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
+
+
+class TorchBackend:
+    """Evaluates graphs in torch; weights are placed on the device once and shared by init, step and readout."""
+
+    def __init__(self, parts: Parts, device: str, precision: str) -> None:
+        if precision not in _PRECISIONS:
+            raise DeviceError(f"backend torch has no precision '{precision}'; choose {' or '.join(_PRECISIONS)}")
+        self.dtype, self.device = _PRECISIONS[precision], _device(device)
+        self.constants = constants_from(parts.constants, self.dtype, self.device)
+        self.functions = {(function.domain, function.name): function for function in parts.functions}
+
+    def graph(self, nodes: Sequence[NodeProto], outputs: Sequence[str], types: Mapping[str, int]) -> Evaluate:
+        """See ``Backend``."""
+        return TorchGraph(nodes, outputs, self.constants, self.functions, dtype=self.dtype, device=self.device)
+
+    def to_device(self, array: np.ndarray) -> torch.Tensor:
+        """See ``Backend``."""
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+
+    def to_numpy(self, tensor: torch.Tensor) -> np.ndarray:
+        """See ``Backend``."""
+        return np.asarray(tensor.cpu().numpy())
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise DeviceError(f"'{name}' is not a torch device; write cpu, cuda or cuda:0") from error
+    if device.type not in ("cpu", "cuda"):
+        raise DeviceError(f"device '{name}' is not supported; write cpu, cuda or cuda:0")
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise DeviceError("no CUDA device is available to torch; use device cpu")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise DeviceError(f"there are only {torch.cuda.device_count()} CUDA devices; {name} is not one of them")
+    return device

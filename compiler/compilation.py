@@ -1,6 +1,5 @@
 """The whole path: a model in, an artifact out."""
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,10 +11,12 @@ import onnx
 from spikec.artifact import assemble, write_model
 from spikec.artifact.manifest import attach, build_manifest
 from spikec.calibration import Dataset, NeuronSetting, calibrate, from_source, random_data, signature
+from spikec.dynamics_rules import why_not
 from spikec.errors import ModelError, UsageError
 from spikec.frontends import load_model
 from spikec.lowering import Recurrent, lower
 from spikec.options import Options, from_preset
+from spikec.passes.operators import NEURON_DOMAIN
 from spikec.pipeline import Levels, build_levels
 from spikec.schedules import make_schedule
 
@@ -103,11 +104,6 @@ def compile(  # noqa: A001 - the word every compiler has for it
     return Artifact(artifact, manifest, levels, network, warnings)
 
 
-def sha256(content: bytes) -> str:
-    """Hexadecimal SHA-256 of ``content``."""
-    return hashlib.sha256(content).hexdigest()
-
-
 def _calibration_data(calibration: Any, model: onnx.ModelProto, options: Options) -> tuple[Dataset, list[str]]:
     specs = signature(model)
     if calibration is not None:
@@ -133,28 +129,20 @@ def _table(options: Options) -> np.ndarray:
 
 
 def _check_dynamics(levels: Levels, options: Options) -> None:
-    """Integrate-and-fire neurons compute ReLU and nothing else."""
-    if options.dynamics != "subgradient":
-        return
     for node in levels.neurons.graph.node:
-        if node.domain == "spikec" and node.op_type not in ("Relu", "Identity"):
-            hint = "use average pooling, or " if "Max" in node.op_type else ""
-            raise ModelError(
-                f"node '{node.name}' ({node.op_type}): an integrate-and-fire neuron can only be a ReLU, so the subgradient "
-                f"dynamics cannot hold this nonlinearity; {hint}compile with --dynamics signgd"
-            )
+        refusal = why_not(options.dynamics, node.op_type) if node.domain == NEURON_DOMAIN else None
+        if refusal:
+            raise ModelError(f"node '{node.name}' ({node.op_type}): {refusal[0]}; {refusal[1]}")
 
 
 def _saturation_warnings(settings: list[NeuronSetting]) -> list[str]:
     saturated = [s for s in settings if s.saturates]
     if not saturated:
         return []
-    names = ", ".join(
-        f"{s.neuron.name} (range {s.low:.3g}..{s.high:.3g}, reach {s.reach:.3g})" for s in saturated
-    )
+    names = ", ".join(s.neuron.name for s in saturated)
     return [
-        f"{len(saturated)} of {len(settings)} neurons saturate: their schedule cannot reach the calibrated range: {names}; "
-        "use --ranges every, --range-rule max, more steps or a schedule with a larger sum"
+        f"{len(saturated)} of {len(settings)} neuron nodes saturate, their schedule cannot reach the calibrated range: {names}; "
+        "use --ranges every, --range-rule max, or a schedule with a larger sum (spikec inspect shows range and reach)"
     ]
 
 

@@ -25,8 +25,9 @@ class FoldBatchNorm:
             if reason:
                 record.skip(node, reason)
                 continue
-            _fold(node)
             record.rewrote.append(node.name)
+            record.absorbed[node.outputs[0].name] = node.inputs[0].inputs[0].name
+            _fold(node)
         return graph.cleanup().toposort(), record
 
 

@@ -22,8 +22,9 @@ class FuseElementwise:
         record = Record()
         for region in find_regions(graph):
             if len(region.nodes) > 1:
-                _replace(graph, region)
                 record.rewrote.append(region.end.name)
+                record.absorbed.update((node.outputs[0].name, region.end.name) for node in region.nodes[:-1])
+                _replace(graph, region)
         graph.cleanup().toposort()
         _drop_unused_functions(graph)
         return graph, record

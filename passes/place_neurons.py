@@ -37,23 +37,22 @@ class PlaceNeurons:
             refusal = why_no_neuron(node, path, self.kinds)
             if refusal:
                 raise UnsupportedNode(node.name, node.op, *refusal)
-            kind = neuron_kind(node, _value_names(node, path))
-            place_neuron(graph, node, path.positions(node), str(kind))
+            place_neuron(graph, node, path.positions(node), str(kind_of(node, path)))
             record.rewrote.append(node.name)
         return graph.cleanup().toposort(), record
 
 
-def _value_names(node: gs.Node, path: ValuePath) -> list[int]:
-    """One position for each distinct value tensor: Mul(x, x) is unary."""
+def kind_of(node: gs.Node, path: ValuePath) -> str | None:
+    """The kind of neuron for ``node``; positions that read the same tensor count once: Mul(x, x) is unary."""
     first = {node.inputs[i].name: i for i in reversed(path.positions(node))}
-    return list(first.values())
+    return neuron_kind(node, first.values())
 
 
 def why_no_neuron(node: gs.Node, path: ValuePath, kinds: frozenset[str] = ALL_KINDS) -> tuple[str, str] | None:
     """Why no neuron can hold ``node`` and what the user can do, or None where one can."""
     if node.op in CONTROL_FLOW:
         return "control flow that depends on values", "trace the model so that the branch or loop becomes plain operators"
-    kind = neuron_kind(node, _value_names(node, path))
+    kind = kind_of(node, path)
     if kind is None and node.op in READOUT_ONLY:
         return "a selection inside the network", "make it the last operator, behind all weights, where it is a readout"
     if kind is None:

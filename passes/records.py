@@ -16,10 +16,14 @@ class Skip:
 
 @dataclass
 class Record:
-    """What one pass did: names of rewritten nodes, and refused matches with their reasons."""
+    """What one pass did: names of rewritten nodes, and refused matches with their reasons.
+
+    ``absorbed`` tells for a tensor that may be gone the node that now stands for the one that made it.
+    """
 
     rewrote: list[str] = field(default_factory=list)
     skipped: list[Skip] = field(default_factory=list)
+    absorbed: dict[str, str] = field(default_factory=dict)
 
     def skip(self, node: gs.Node, reason: str) -> None:
         """Note that ``node`` was left alone, and why."""

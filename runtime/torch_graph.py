@@ -86,8 +86,8 @@ class TorchGraph:
         Without the copy every call on an accelerator would wait for the accelerator.
         """
         names = list(node.input)
-        read = HOST_INPUTS.get(node.op_type, ()) if _key(node)[0] == "" and self.device.type != "cpu" else ()
-        for position in read:
+        read_as_numbers = _key(node)[0] == "" and not _is_main_memory(self.device)
+        for position in HOST_INPUTS.get(node.op_type, ()) if read_as_numbers else ():
             if position < len(names) and names[position] in known:
                 copy = f"{names[position]}@host"
                 known[copy] = known[names[position]].cpu()
@@ -151,6 +151,10 @@ def _hooked(hook: Hook, node: NodeProto, call: Callable[..., tuple[Tensor, ...]]
     return lambda *args: hook(node, call, list(args))
 
 
+def _is_main_memory(device: torch.device) -> bool:
+    return device.type == "cpu"
+
+
 def _domain(domain: str) -> str:
     return "" if domain == "ai.onnx" else domain
 
@@ -176,9 +180,16 @@ def _needed(nodes: Sequence[NodeProto], outputs: Sequence[str]) -> list[NodeProt
 
 def _undefined(operations: Sequence[Operation], outputs: Sequence[str], known: Mapping[str, Tensor]) -> tuple[str, ...]:
     """Names that are read but neither constant nor computed: the graph's inputs, in order of first use."""
-    read = [name for operation in operations for name in operation.inputs] + list(outputs)
-    made = {name for operation in operations for name in operation.outputs}
-    return tuple(name for name in dict.fromkeys(read) if name and name not in known and name not in made)
+    made: set[str] = {"", *known}
+    found: dict[str, None] = {}
+    for operation in operations:
+        found.update(dict.fromkeys(name for name in operation.inputs if name not in made))
+        made.update(operation.outputs)
+    late = sorted(found.keys() & made)
+    if late:
+        raise ArtifactError(f"the values {late} are read before the nodes that compute them; sort the nodes")
+    found.update(dict.fromkeys(name for name in outputs if name not in made))
+    return tuple(found)
 
 
 @contextmanager

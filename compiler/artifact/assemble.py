@@ -1,6 +1,6 @@
 """Puts init, step and readout into one model: forms loop, unrolled and step."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import onnx
@@ -28,21 +28,16 @@ def assemble(network: Recurrent, form: str) -> onnx.ModelProto:
     return _FORMS[form](network)
 
 
-def final_name(state: str) -> str:
-    """Name of a state's value after the last step."""
-    return f"{state}/final"
-
-
 def _loop(network: Recurrent) -> onnx.ModelProto:
     nodes = list(network.init)
     extra = []
     if network.states:
         initial = [state.initial for state in network.states]
-        outputs = [final_name(state.name) for state in network.states]
+        outputs = [state.final for state in network.states]
         nodes.append(helper.make_node("Loop", [_STEPS, _TRUE, *initial], outputs, name=LOOP, body=_body(network)))
         steps = np.array(len(network.schedule), np.int64)
         extra = [numpy_helper.from_array(steps, _STEPS), numpy_helper.from_array(np.array(True), _TRUE)]
-    return _model(network, [*nodes, *_readout(network)], network.inputs, network.outputs, extra)
+    return assemble_part(network, [*nodes, *network.readout_nodes()], network.inputs, network.outputs, extra)
 
 
 def _unrolled(network: Recurrent) -> onnx.ModelProto:
@@ -66,9 +61,9 @@ def _step(network: Recurrent) -> onnx.ModelProto:
         else_branch=_branch("carried", _identities(carried), [f"{name}/kept" for _, name in carried]),
     )
     renamed = {name: _before(name) for _, name in carried}
-    finals = {final_name(state.name): state.next for state in network.states}
+    finals = {state.final: state.next for state in network.states}
     body = [_rename(node, renamed) for node in network.step]
-    readout = [_rename(node, {**renamed, **finals}) for node in _readout(network)]
+    readout = [_rename(node, {**renamed, **finals}) for node in network.readout_nodes()]
     keep = [helper.make_node("Identity", [_before(name)], [f"{name}/out"]) for name in network.held]
     inputs = [helper.make_tensor_value_info(CLOCK, TensorProto.INT64, [])]
     inputs += [_typed(network, _fed(name), initial) for initial, name in carried]
@@ -77,7 +72,7 @@ def _step(network: Recurrent) -> onnx.ModelProto:
     extra = [numpy_helper.from_array(np.array(0, np.int64), name) for name in (CLOCK, _START)]
     extra += [_nothing(info) for info in inputs[1:]]
     nodes = [first, branch, *body, *keep, *readout]
-    return _model(network, nodes, [*network.inputs, *inputs], [*network.outputs, *outputs], extra)
+    return assemble_part(network, nodes, [*network.inputs, *inputs], [*network.outputs, *outputs], extra)
 
 
 _FORMS: dict[str, Callable[[Recurrent], onnx.ModelProto]] = {"loop": _loop, "unrolled": _unrolled, "step": _step}
@@ -112,11 +107,6 @@ def _branch(name: str, nodes: list[onnx.NodeProto], outputs: list[str]) -> onnx.
 
 def _identities(carried: list[tuple[str, str]]) -> list[onnx.NodeProto]:
     return [helper.make_node("Identity", [_fed(name)], [f"{name}/kept"]) for _, name in carried]
-
-
-def _readout(network: Recurrent) -> list[onnx.NodeProto]:
-    finals = {tensor: final_name(state) for tensor, state in network.readout_inputs.items()}
-    return [_rename(node, finals) for node in network.readout]
 
 
 def _fed(name: str) -> str:
@@ -154,13 +144,14 @@ def _nothing(info: onnx.ValueInfoProto) -> onnx.TensorProto:
     return helper.make_tensor(info.name, info.type.tensor_type.elem_type, dims, [0] if not dims else [])
 
 
-def _model(
+def assemble_part(
     network: Recurrent,
     nodes: list[onnx.NodeProto],
     inputs: list[onnx.ValueInfoProto],
     outputs: list[onnx.ValueInfoProto],
-    extra: list[onnx.TensorProto],
+    extra: Sequence[onnx.TensorProto] = (),
 ) -> onnx.ModelProto:
+    """A model of some of the network's nodes, with its constants and functions."""
     graph = helper.make_graph(nodes, "spikec", inputs, outputs, [*network.constants, *extra])
     imports = [helper.make_opsetid("", network.opset)]
     imports += [helper.make_opsetid(domain, 1) for domain in (NEURON_DOMAIN, FUNCTION_DOMAIN)]

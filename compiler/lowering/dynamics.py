@@ -78,24 +78,29 @@ def _float_descent() -> list[onnx.NodeProto]:
 
 
 def _integrate_and_fire() -> list[onnx.NodeProto]:
-    """s = 1 where f > v; d = eta * a * s; v_next = (1 - eta) * v + d."""
+    """s = 1 where f >= (1 - eta) * v + eta * a; d = eta * a * s; v_next = (1 - eta) * v + d.
+
+    With eta = 1/(t+1), and times t+1: a neuron fires when what it has received exceeds what it has sent by the amplitude.
+    That is the integrate-and-fire neuron with threshold a, reset by subtraction, and a membrane that starts at 0.
+    """
     return [
         _scalar("zero", 0.0),
         _scalar("one", 1.0),
-        helper.make_node("Greater", ["f", "v"], ["fires"]),
         helper.make_node("Mul", ["eta", "amplitude"], ["size"]),
+        helper.make_node("Sub", ["one", "eta"], ["keep"]),
+        helper.make_node("Mul", ["v", "keep"], ["kept"]),
+        helper.make_node("Add", ["kept", "size"], ["fired"]),
+        helper.make_node("GreaterOrEqual", ["f", "fired"], ["fires"]),
         helper.make_node("Where", ["fires", "size", "zero"], ["d"]),
-        *_forget(),
+        helper.make_node("Add", ["kept", "d"], ["v_next"]),
     ]
 
 
 def _float_current() -> list[onnx.NodeProto]:
-    """d = eta * f: with eta = 1/(t+1) the running mean of the input, which is the input."""
-    return [_scalar("one", 1.0), helper.make_node("Mul", ["eta", "f"], ["d"]), *_forget()]
-
-
-def _forget() -> list[onnx.NodeProto]:
+    """d = eta * f; v_next = (1 - eta) * v + d: with eta = 1/(t+1) the running mean of the input, which is the input."""
     return [
+        _scalar("one", 1.0),
+        helper.make_node("Mul", ["eta", "f"], ["d"]),
         helper.make_node("Sub", ["one", "eta"], ["keep"]),
         helper.make_node("Mul", ["v", "keep"], ["kept"]),
         helper.make_node("Add", ["kept", "d"], ["v_next"]),

@@ -45,6 +45,15 @@ class Recurrent:
     schedule: np.ndarray
     opset: int
 
+    def readout_nodes(self) -> list[onnx.NodeProto]:
+        """The readout on the states after the last step."""
+        names = {state.name: state.final for state in self.states}
+        finals = {tensor: names[state] for tensor, state in self.readout_inputs.items()}
+        nodes = [_copy(node) for node in self.readout]
+        for node in nodes:
+            node.input[:] = [finals.get(name, name) for name in node.input]
+        return nodes
+
 
 def lower(model: onnx.ModelProto, schedule: np.ndarray, dynamics: str) -> Recurrent:
     """Split a calibrated level-3 model into init, step and readout.
@@ -123,9 +132,10 @@ def _held(
     available = {name for node in network.core for name in node.output}
     available |= {info.name for info in network.model.graph.input}
     own = {name for node in [*step, *readout] for name in node.output}
-    read = dict.fromkeys(name for node in [*step, *readout] for name in node.input)
+    read = dict.fromkeys(name for node in step for name in node.input)
+    read |= dict.fromkeys(name for node in readout for name in node.input if name not in final)
     zeros = {name for name in read if name.endswith(ZEROS)}
-    return [n for n in read if n not in own | final and n not in constants and n in available | zeros]
+    return [n for n in read if n not in own and n not in constants and n in available | zeros]
 
 
 def _types(network: Network, names: list[str]) -> dict[str, tuple[int, Shape | None]]:

@@ -29,6 +29,11 @@ class State:
     initial: str
     next: str
 
+    @property
+    def final(self) -> str:
+        """Its name after the last step, where the readout takes it."""
+        return f"{self.name}/final"
+
 
 @dataclass
 class StepGraph:

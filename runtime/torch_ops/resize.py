@@ -41,8 +41,10 @@ def _half_pixel(axis: _Axis, x: Array) -> Array:
 
 def _half_pixel_symmetric(axis: _Axis, x: Array) -> Array:
     kind = x.dtype.type
-    adjustment = kind(axis.after) / (kind(axis.scale) * kind(axis.before))
-    return kind(axis.before) / kind(2) * (kind(1) - adjustment) + _half_pixel(axis, x)
+    scale = kind(axis.scale)
+    offset = kind(axis.before) / kind(2) * (kind(1) - kind(axis.after) / (scale * kind(axis.before)))
+    # The sum is taken in float64 even for float32 coordinates, as onnxruntime takes it.
+    return (float(offset) + (x.astype(np.float64) + 0.5) / float(scale) - 0.5).astype(x.dtype)
 
 
 def _pytorch_half_pixel(axis: _Axis, x: Array) -> Array:
@@ -61,9 +63,10 @@ _COORDINATES: dict[str, Callable[[_Axis, Array], Array]] = {
     "pytorch_half_pixel": _pytorch_half_pixel,
     "align_corners": _align_corners,
 }
+_TIE = 1e-6  # float32 coordinates this close to a half are meant to be one; onnxruntime has the same margin
 _ROUNDINGS: dict[str, Callable[[Array], Array]] = {
-    "round_prefer_floor": lambda x: np.ceil(x - 0.5),
-    "round_prefer_ceil": lambda x: np.floor(x + 0.5),
+    "round_prefer_floor": lambda x: np.ceil(x - 0.5 - _TIE),
+    "round_prefer_ceil": lambda x: np.floor(x + 0.5 + _TIE),
     "floor": np.floor,
     "ceil": np.ceil,
 }

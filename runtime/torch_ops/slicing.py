@@ -53,7 +53,7 @@ def _pad(attrs: Attrs, node: NodeProto) -> Kernel:
             return functional.pad(x, list(chain.from_iterable(reversed(amounts))), value=fill)
         for axis, (begin, end) in enumerate(amounts):
             if begin or end:
-                x = x.index_select(axis, positions(x.shape[axis], begin, end, mode).to(x.device))
+                x = x.index_select(axis, positions(x.shape[axis], begin, end, mode, x.device))
         return x
 
     return kernel
@@ -67,10 +67,11 @@ def _amounts(pads: list[int], axes: list[int], rank: int) -> list[tuple[int, int
     return amounts
 
 
-def _padded_positions(size: int, begin: int, end: int, mode: str) -> Tensor:
+def _padded_positions(size: int, begin: int, end: int, mode: str, device: torch.device) -> Tensor:
     """Where each element of the padded axis comes from; cropping happens before padding."""
     kept = np.arange(max(0, -begin), size - max(0, -end))
-    return torch.from_numpy(np.pad(kept, (max(0, begin), max(0, end)), mode))  # type: ignore[call-overload]
+    positions = np.pad(kept, (max(0, begin), max(0, end)), mode)  # type: ignore[call-overload]
+    return torch.from_numpy(positions).to(device)
 
 
 OPS: dict[str, Builder] = {"Slice": plain(_slice), "Pad": _pad}

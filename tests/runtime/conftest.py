@@ -1,7 +1,6 @@
 """One operator evaluated by torch and by another implementation of ONNX."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -31,7 +30,7 @@ def agree() -> Callable[..., None]:
     return _agree
 
 
-def _node(operator: str, arrays: Arrays, outputs: int, attrs: dict[str, Any]) -> NodeProto:
+def _node(operator: str, arrays: Arrays, outputs: int, attrs: dict[str, object]) -> NodeProto:
     inputs = ["" if array is None else f"x{position}" for position, array in enumerate(arrays)]
     return helper.make_node(operator, inputs, [f"y{position}" for position in range(outputs)], **attrs)
 
@@ -49,7 +48,9 @@ def _model(node: NodeProto, arrays: Arrays, opset: int) -> ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10)
 
 
-def _by_torch(operator: str, arrays: Arrays, outputs: int = 1, precision: torch.dtype = torch.float32, **attrs: Any):
+def _by_torch(
+    operator: str, arrays: Arrays, outputs: int = 1, precision: torch.dtype = torch.float32, **attrs: object
+) -> list[np.ndarray]:
     node = _node(operator, arrays, outputs, attrs)
     graph = TorchGraph([node], node.output, {}, {}, dtype=precision)
     values = graph({name: torch.from_numpy(array.copy()) for name, array in _feeds(arrays).items()})
@@ -64,7 +65,7 @@ def _agree(
     reference: bool = False,
     precision: torch.dtype = torch.float32,
     tolerance: float = 1e-5,
-    **attrs: Any,
+    **attrs: object,
 ) -> None:
     node = _node(operator, arrays, outputs, attrs)
     model = _model(node, arrays, opset)

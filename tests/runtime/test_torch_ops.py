@@ -17,7 +17,7 @@ class Case(NamedTuple):
     options: dict[str, Any]
 
 
-def case(operator: str, *arrays: np.ndarray | None, **options: Any) -> Case:
+def case(operator: str, *arrays: np.ndarray | None, **options: object) -> Case:
     """`options` are the node's attributes, and outputs, opset and reference (see `agree`)."""
     return Case(operator, list(arrays), options)
 

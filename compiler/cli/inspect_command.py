@@ -1,0 +1,57 @@
+"""``spikec inspect``: what an artifact says of itself."""
+
+from typing import Any
+
+import typer
+
+from spikec.cli.arguments import Artifact, Json
+from spikec.cli.output import number, print_json, print_table, print_warnings
+
+
+def inspect(artifact: Artifact, as_json: Json = False) -> None:
+    """Print an artifact's time steps, schedule, origin, and every neuron's function, range and reach."""
+    from spikec.runtime import read_manifest, read_model
+
+    manifest = read_manifest(read_model(artifact)).raw
+    if as_json:
+        print_json(manifest)
+        return
+    eta = manifest["schedule"]["eta"]
+    source, tools = manifest["source"], manifest["tools"]
+    facts = [
+        ["form", manifest["form"]],
+        ["time steps", manifest["steps"]],
+        ["dynamics", manifest["dynamics"]],
+        ["schedule", f"{manifest['schedule']['name']}: eta {number(eta[0])} .. {number(eta[-1])}, sum {number(sum(eta))}"],
+        ["input coding", manifest["options"]["coding"]],
+        ["granularity", manifest["options"]["granularity"]],
+        ["source", f"{source['name']} ({source['kind']}), sha256 {source['sha256'][:16]}..."],
+        ["calibration", f"{manifest['calibration']['samples']} samples of {manifest['calibration']['origin']}"],
+        ["inputs, outputs", f"{', '.join(manifest['inputs'])} -> {', '.join(manifest['outputs'])}"],
+        ["made with", ", ".join(f"{name} {tools[name]}" for name in sorted(tools))],
+    ]
+    print_table(artifact, ["what", "value"], facts)
+    columns = ["neuron", "f", "kind", "range", "amplitude", "v(0)", "schedule", "reach", "saturates"]
+    rows = [_row(neuron, manifest) for neuron in manifest["neurons"]]
+    print_table(f"{len(rows)} neuron nodes", columns, rows, right=["range", "amplitude", "v(0)", "reach"])
+    print_warnings(manifest["warnings"])
+    typer.echo(f"{sum(n['saturates'] for n in manifest['neurons'])} of {len(rows)} neuron nodes saturate")
+
+
+def _row(neuron: dict[str, Any], manifest: dict[str, Any]) -> list[str]:
+    return [
+        neuron["name"],
+        neuron["function"],
+        neuron["kind"],
+        _span(neuron["range"], always=True),
+        _span(neuron["amplitude"]),
+        _span(neuron["initial"]),
+        "float" if neuron["coding"] == "float" else manifest["schedule"]["name"],
+        number(neuron["reach"]),
+        "YES" if neuron["saturates"] else "no",
+    ]
+
+
+def _span(pair: list[float], *, always: bool = False) -> str:
+    low, high = pair
+    return number(low) if low == high and not always else f"{number(low)} .. {number(high)}"

@@ -1,0 +1,76 @@
+"""Runs the command line and turns every error into one sentence and an exit code."""
+
+import os
+import sys
+import traceback
+
+import click
+import typer
+
+from spikec.cli import compile_command, inspect_command, plan_command, run_command
+from spikec.cli.output import print_error
+
+OK, USAGE, INTERNAL, INTERRUPTED = 0, 2, 4, 130
+
+app = typer.Typer(
+    name="spikec",
+    help="Compile trained neural networks into spiking neural networks: ONNX in, ONNX out.\n\n"
+    "Exit codes: 0 good, 1 check failed, 2 usage, 3 model invalid or unsupported, 4 internal error, 5 missing environment.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("plan")(plan_command.plan)
+app.command("compile")(compile_command.compile_)
+app.command("run")(run_command.run)
+app.command("inspect")(inspect_command.inspect)
+
+
+@app.callback(invoke_without_command=True)
+def _version(version: bool = typer.Option(False, "--version", help="Print the version and exit.")) -> None:
+    if version:
+        from spikec import __version__
+
+        typer.echo(f"spikec {__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Entry point of the command ``spikec``."""
+    sys.exit(execute(sys.argv[1:]))
+
+
+def execute(arguments: list[str]) -> int:
+    """Run one command line and return its exit code."""
+    as_json = "--json" in arguments
+    try:
+        result = app(arguments, prog_name="spikec", standalone_mode=False)
+        return result if isinstance(result, int) else OK
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return USAGE
+    except click.ClickException as error:
+        print_error(error.format_message(), USAGE, as_json)
+        return USAGE
+    except (KeyboardInterrupt, click.Abort):
+        print_error("interrupted", INTERRUPTED, as_json)
+        return INTERRUPTED
+    except Exception as error:
+        return _failed(error, as_json)
+
+
+def _failed(error: Exception, as_json: bool) -> int:
+    """Errors made on purpose carry an exit code; any other is a fault of the program."""
+    code = getattr(error, "exit_code", None)
+    if isinstance(code, int):
+        print_error(str(error), code, as_json)
+        return code
+    print_error(
+        f"internal error: {type(error).__name__}: {error} (set SPIKEC_TRACEBACK=1 to see where, and report it)",
+        INTERNAL,
+        as_json,
+    )
+    if os.environ.get("SPIKEC_TRACEBACK"):
+        traceback.print_exc()
+    return INTERNAL

@@ -1,0 +1,48 @@
+"""``spikec plan``: what will become of every node."""
+
+from collections import Counter
+
+import typer
+
+from spikec.cli.arguments import Dynamics, Granularity, Json, Model, Preset
+from spikec.cli.output import print_json, print_table
+
+UNSUPPORTED = 3
+
+
+def plan(
+    model: Model,
+    preset: Preset = "default",
+    dynamics: Dynamics = None,
+    granularity: Granularity = None,
+    as_json: Json = False,
+) -> int:
+    """Say what becomes of every node: linear, neuron, readout, constant, or unsupported with the reason.
+
+    Exit code 3 if a node is unsupported.
+    """
+    from spikec.plan import FATES
+    from spikec.plan import plan as make_plan
+
+    result = make_plan(model, preset=preset, dynamics=dynamics, granularity=granularity)
+    if as_json:
+        print_json(result.as_dict())
+        return UNSUPPORTED if result.unsupported else 0
+    print_table("Nodes", ["node", "operator", "becomes", "how"], [[n.name, n.op, n.fate, n.detail] for n in result.nodes])
+    rows = [[r["name"], r["kind"], r["function"], _count(r["per_sample"])] for r in result.neurons]
+    print_table("Neurons", ["neuron", "kind", "f", "per sample"], rows, right=["per sample"])
+    counts = Counter(node.fate for node in result.nodes)
+    typer.echo(", ".join(f"{counts[fate]} {fate}" for fate in FATES if counts[fate]))
+    typer.echo(f"{len(result.neurons)} neuron nodes, {_total(result.neurons)} neurons per sample")
+    for node in result.unsupported:
+        typer.echo(f"unsupported: node '{node.name}' ({node.op}): {node.detail}")
+    return UNSUPPORTED if result.unsupported else 0
+
+
+def _count(size: int | None) -> str:
+    return "?" if size is None else f"{size:,}"
+
+
+def _total(rows: list[dict[str, int | None]]) -> str:
+    known = sum(row["per_sample"] or 0 for row in rows)
+    return f"{known:,}" + (" and more of unknown shape" if any(row["per_sample"] is None for row in rows) else "")

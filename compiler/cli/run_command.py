@@ -1,0 +1,103 @@
+"""``spikec run``: an artifact on samples from a file."""
+
+import io
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from spikec.cli.arguments import Artifact, Json
+from spikec.cli.output import number, print_json, print_table, progress_bar
+from spikec.errors import UsageError
+
+_HIDE = {"show_default": False}
+
+
+def run(
+    artifact: Artifact,
+    input_: Annotated[
+        Path, typer.Option("--input", "-i", help="An .npz with one array per input, and labels if there are.", **_HIDE)
+    ],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the outputs to this .npz.", **_HIDE)] = None,
+    steps: Annotated[str | None, typer.Option(help="Numbers of steps, as 4,8,16; all T by default.", **_HIDE)] = None,
+    backend: Annotated[str, typer.Option(help="torch or onnxruntime.")] = "torch",
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
+    batch_size: Annotated[int, typer.Option(help="Samples evaluated at once.", min=1)] = 64,
+    as_json: Json = False,
+) -> None:
+    """Run an artifact: outputs, spike rates, and with labels the accuracy at each number of steps."""
+    from spikec.artifact.write import check_writable, write_bytes
+    from spikec.calibration import load_npz, signature
+    from spikec.runtime import Session, read_model
+
+    if backend not in ("torch", "onnxruntime"):
+        raise UsageError(f"there is no backend '{backend}'; choose torch or onnxruntime")
+    asked = _parse_steps(steps)
+    if output is not None:
+        check_writable(output)
+    model = read_model(artifact)
+    session = Session(model, backend, device)
+    specs = [spec for spec in signature(model) if spec.name in session.manifest.inputs]
+    data = load_npz(input_, specs)
+    with progress_bar(show=not as_json) as bar:
+        task = bar.add_task("running", total=len(data))
+        result = session.run(
+            data.feeds, asked, batch_size=batch_size, progress=lambda done, total: bar.update(task, completed=done, total=total)
+        )
+    if output is not None:
+        write_bytes(_npz(result.outputs), output)
+    accuracy = _accuracy(result.outputs, data.labels)
+    summary = {
+        "artifact": artifact,
+        "samples": len(data),
+        "backend": backend,
+        "device": device,
+        "accuracy": accuracy,
+        "spike_rate": result.rate,
+        "neurons": {n: {"spikes": c.total, "slots": c.slots, "rate": c.rate} for n, c in result.spikes.items()},
+        "outputs": {name: list(value.shape) for name, value in result.final.items()},
+    }
+    if as_json:
+        print_json(summary)
+    else:
+        _print(summary, sorted(result.outputs))
+
+
+def _parse_steps(text: str | None) -> list[int] | None:
+    if text is None:
+        return None
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise UsageError(f"--steps {text} is not a list of whole numbers; write --steps 4,8,16") from None
+
+
+def _accuracy(outputs: dict[int, dict[str, np.ndarray]], labels: np.ndarray | None) -> dict[str, float] | None:
+    """Share of samples whose largest output is the label's, for the first output of two dimensions."""
+    if labels is None:
+        return None
+    scores = {t: next((value for value in found.values() if value.ndim == 2), None) for t, found in outputs.items()}
+    if any(value is None for value in scores.values()):
+        raise UsageError("the input file has labels, but the artifact has no output of class scores (N, classes)")
+    return {str(t): float(np.mean(value.argmax(axis=1) == labels)) for t, value in scores.items() if value is not None}
+
+
+def _npz(outputs: dict[int, dict[str, np.ndarray]]) -> bytes:
+    """The last asked step under the outputs' names, and every asked step as NAME@T."""
+    arrays = {f"{name}@{t}": value for t, found in outputs.items() for name, value in found.items()}
+    arrays |= outputs[max(outputs)]
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+def _print(summary: dict[str, Any], steps: list[int]) -> None:
+    accuracy = summary["accuracy"]
+    if accuracy is not None:
+        rows = [[t, f"{100 * accuracy[str(t)]:.2f} %"] for t in steps]
+        print_table(f"{summary['samples']} samples", ["steps", "accuracy"], rows, right=["steps", "accuracy"])
+    rows = [[name, f"{row['spikes']:,}", number(row["rate"])] for name, row in summary["neurons"].items()]
+    print_table(f"Spikes in {max(steps)} steps", ["neuron", "spikes", "rate"], rows, right=["spikes", "rate"])
+    shapes = ", ".join(f"{name} {tuple(shape)}" for name, shape in summary["outputs"].items())
+    typer.echo(f"{summary['samples']} samples, spike rate {number(summary['spike_rate'])}; outputs {shapes}")

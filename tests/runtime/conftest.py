@@ -49,12 +49,17 @@ def _model(node: NodeProto, arrays: Arrays, opset: int) -> ModelProto:
 
 
 def _by_torch(
-    operator: str, arrays: Arrays, outputs: int = 1, precision: torch.dtype = torch.float32, **attrs: object
+    operator: str,
+    arrays: Arrays,
+    outputs: int = 1,
+    precision: torch.dtype = torch.float32,
+    device: str = "cpu",
+    **attrs: object,
 ) -> list[np.ndarray]:
     node = _node(operator, arrays, outputs, attrs)
-    graph = TorchGraph([node], node.output, {}, {}, dtype=precision)
+    graph = TorchGraph([node], node.output, {}, {}, dtype=precision, device=device)
     values = graph({name: torch.from_numpy(array.copy()) for name, array in _feeds(arrays).items()})
-    return [values[name].numpy() for name in node.output]
+    return [values[name].cpu().numpy() for name in node.output]
 
 
 def _agree(
@@ -77,7 +82,7 @@ def _agree(
         options.log_severity_level = 3
         session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
         expected = session.run(None, _feeds(arrays))
-    for wanted, given in zip(expected, _by_torch(operator, arrays, outputs, precision, **attrs), strict=True):
+    for wanted, given in zip(expected, _by_torch(operator, arrays, outputs, precision, "cpu", **attrs), strict=True):
         assert given.dtype == wanted.dtype
         assert given.shape == wanted.shape
         np.testing.assert_allclose(given, wanted, rtol=tolerance, atol=tolerance)

@@ -178,10 +178,12 @@ def test_nodes_out_of_order_are_refused() -> None:
 
 def test_constants_read_as_numbers_are_copied_to_main_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("spikec.runtime.torch_graph._is_main_memory", lambda device: False)
-    nodes = [node("Reshape", "x shape", "h"), node("Gather", "h shape", "y")]
-    graph = TorchGraph(nodes, ["y"], {"shape": torch.tensor([3, 1])}, {})
-    assert [operation.reads for operation in graph._program._steps][0] != graph._program._steps[1].reads
-    assert graph({"x": X[:, None].expand(3, 4).reshape(4, 3)[:3, :1]})["y"].shape == (2, 1)
+    nodes = [node("Reshape", "x shape", "y"), node("Add", "n shape", "z")]
+    graph = TorchGraph(nodes, ["y", "z"], {"shape": torch.tensor([3, 1])}, {})
+    result = graph({"x": X, "n": torch.tensor([1, 1])})
+    assert result["y"].shape == (3, 1) and result["z"].tolist() == [4, 2]
+    reshape, add = graph._program._steps
+    assert reshape.reads[1] != add.reads[1]
 
 
 def test_float64_reaches_constants_casts_and_inputs() -> None:

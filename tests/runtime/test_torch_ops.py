@@ -213,7 +213,7 @@ def test_equals_another_implementation(agree: Callable[..., None], one: Case) ->
 
 @pytest.mark.parametrize("one", CASES, ids=NAMES)
 def test_float64_is_the_same_function_and_not_rounded(by_torch: Callable[..., list[np.ndarray]], one: Case) -> None:
-    options = {name: value for name, value in one.options.items() if name not in ("opset", "reference")}
+    options = _for_torch(one)
     narrow = by_torch(one.operator, one.arrays, **options)
     wide = by_torch(one.operator, one.arrays, precision=torch.float64, **options)
     for few, many in zip(narrow, wide, strict=True):
@@ -225,6 +225,20 @@ def test_float64_is_the_same_function_and_not_rounded(by_torch: Callable[..., li
 def test_float64_equals_the_reference_to_the_last_digits(agree: Callable[..., None], one: Case) -> None:
     wide = [array.astype(np.float64) if _is_float32(array) else array for array in one.arrays]
     agree(one.operator, wide, precision=torch.float64, tolerance=1e-12, **{**one.options, "reference": True})
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_cuda_gives_what_the_cpu_gives(by_torch: Callable[..., list[np.ndarray]]) -> None:
+    for one in CASES:
+        here, there = (by_torch(one.operator, one.arrays, device=place, **_for_torch(one)) for place in ("cpu", "cuda"))
+        for expected, given in zip(here, there, strict=True):
+            assert given.dtype == expected.dtype, one.operator
+            np.testing.assert_allclose(given, expected, rtol=1e-5, atol=1e-5, err_msg=one.operator)
+
+
+def _for_torch(one: Case) -> dict[str, Any]:
+    """The case's options without those that speak about the other implementation."""
+    return {name: value for name, value in one.options.items() if name not in ("opset", "reference")}
 
 
 def _is_float32(array: np.ndarray | None) -> bool:

@@ -1,6 +1,7 @@
 """Level 1, first half: what is done to a model before the passes see it.
 
-Functions inlined, opset 20 (newer stays), shapes inferred, constants and shape arithmetic folded as far as onnxscript goes.
+Functions inlined, opset 20 (newer stays), shapes inferred, constants and shape arithmetic folded as far as onnxscript
+goes.
 """
 
 import onnx
@@ -11,6 +12,7 @@ import onnxscript.optimizer
 from spikec.errors import ModelError
 from spikec.passes.graph_io import IR_VERSION
 from spikec.passes.operators import CONTROL_FLOW
+from spikec.quiet import quiet
 
 OLDEST_OPSET, OPSET = 13, 20
 
@@ -19,22 +21,32 @@ def canonicalise(model: onnx.ModelProto) -> onnx.ModelProto:
     """The model in opset 20 or newer, without functions, with inferred shapes; outputs are unchanged.
 
     Raises:
-        ModelError: opset too old, an operator of a foreign domain, control flow that depends on data, or an operator that
-            has no conversion to opset 20.
+        ModelError: opset too old or too new, an operator of a foreign domain, control flow that depends on data, a
+            value that is no tensor, or an operator that has no conversion to opset 20.
     """
     version = opset_of(model)
     if version < OLDEST_OPSET:
         raise ModelError(
-            f"the model has opset {version}; spikec needs {OLDEST_OPSET} or newer: export it again with opset_version={OPSET}"
+            f"the model has opset {version}; spikec needs {OLDEST_OPSET} or newer: export it again with "
+            f"opset_version={OPSET}"
+        )
+    newest = onnx.defs.onnx_opset_version()
+    if version > newest:
+        raise ModelError(
+            f"the model has opset {version}; the installed onnx knows {newest}: export it again with "
+            f"opset_version={OPSET}, or install a newer onnx"
         )
     model = onnx.inliner.inline_local_functions(model) if model.functions else _copy(model)
     _refuse_foreign_domains(model)
+    _refuse_passed_inputs(model)
     if version < OPSET:
         model = _convert(model, version)
     model.ir_version = max(model.ir_version, IR_VERSION)
     model = _optimise(model)
     _refuse_control_flow(model)
-    return infer_shapes(model)
+    model = infer_shapes(model)
+    _refuse_other_values(model)
+    return model
 
 
 def opset_of(model: onnx.ModelProto) -> int:
@@ -48,7 +60,7 @@ def infer_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
     try:
         return onnx.shape_inference.infer_shapes(model, data_prop=True)
     except (onnx.shape_inference.InferenceError, RuntimeError) as error:
-        raise ModelError(f"the model's shapes contradict each other: {str(error).splitlines()[0]}") from error
+        raise ModelError(f"the model's shapes contradict each other: {_reason(error)}") from error
 
 
 def _copy(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -61,27 +73,43 @@ def _convert(model: onnx.ModelProto, version: int) -> onnx.ModelProto:
     try:
         return onnx.version_converter.convert_version(model, OPSET)
     except Exception as error:  # the converter is C++ and raises RuntimeError, ConvertError and others
-        reason = str(error).strip().splitlines()[0]
         raise ModelError(
-            f"the model cannot be taken from opset {version} to {OPSET}: {reason}; export it again with opset_version={OPSET}"
+            f"the model cannot be taken from opset {version} to {OPSET}: {_reason(error)}; export it again with "
+            f"opset_version={OPSET}"
         ) from error
 
 
 def _optimise(model: onnx.ModelProto) -> onnx.ModelProto:
     try:
-        optimised: onnx.ModelProto = onnxscript.optimizer.optimize(model)
+        with quiet():
+            optimised: onnx.ModelProto = onnxscript.optimizer.optimize(model)
     except Exception as error:  # third-party rewriting: any failure means a model it cannot read
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ModelError(f"the model's constants cannot be folded: {reason}") from error
+        raise ModelError(f"the model's constants cannot be folded: {_reason(error)}") from error
     return optimised
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _refuse_foreign_domains(model: onnx.ModelProto) -> None:
     for node in model.graph.node:
         if node.domain not in ("", "ai.onnx"):
             raise ModelError(
-                f"node '{node.name or node.output[0]}' ({node.op_type}): operator of the domain {node.domain}, which has no "
-                "definition in the file; export with standard operators or include its function"
+                f"node '{node.name or node.output[0]}' ({node.op_type}): operator of the domain {node.domain}, which "
+                "has no definition in the file; export with standard operators or include its function"
+            )
+
+
+def _refuse_passed_inputs(model: onnx.ModelProto) -> None:
+    """The optimizer would rename an input that is an output by itself."""
+    stored = {tensor.name for tensor in model.graph.initializer}
+    inputs = {info.name for info in model.graph.input} - stored
+    for output in model.graph.output:
+        if output.name in inputs:
+            raise ModelError(
+                f"output '{output.name}' is an input of the model itself; leave it out, or pass it through an Identity to "
+                "an output of another name"
             )
 
 
@@ -89,6 +117,19 @@ def _refuse_control_flow(model: onnx.ModelProto) -> None:
     for node in model.graph.node:
         if node.op_type in CONTROL_FLOW:
             raise ModelError(
-                f"node '{node.name or node.output[0]}' ({node.op_type}): control flow that depends on data has no spiking "
-                "form; trace the model with fixed choices so that it becomes plain operators"
+                f"node '{node.name or node.output[0]}' ({node.op_type}): control flow that depends on data has no "
+                "spiking form; trace the model with fixed choices so that it becomes plain operators"
+            )
+
+
+def _refuse_other_values(model: onnx.ModelProto) -> None:
+    """Sequences, optionals and the like cannot carry spikes."""
+    for info in [*model.graph.input, *model.graph.output, *model.graph.value_info]:
+        kind = info.type.WhichOneof("value")
+        if kind not in (None, "tensor_type"):
+            maker = next((node for node in model.graph.node if info.name in node.output), None)
+            where = f"node '{maker.name or maker.output[0]}' ({maker.op_type})" if maker else f"input '{info.name}'"
+            raise ModelError(
+                f"{where}: the value '{info.name}' is of {kind}, not a tensor; export the model so that plain tensors "
+                "pass between its nodes"
             )

@@ -15,6 +15,8 @@ from spikec.dynamics_rules import why_not
 from spikec.errors import ModelError, UsageError
 from spikec.frontends import load_model
 from spikec.lowering import Recurrent, lower
+from spikec.lowering.depth import relative_depths
+from spikec.lowering.network import Network
 from spikec.options import Options, from_preset
 from spikec.passes.operators import NEURON_DOMAIN
 from spikec.pipeline import Levels, build_levels
@@ -84,15 +86,15 @@ def compile(  # noqa: A001 - the word every compiler has for it
     fixed = _fixed_batch(source.model, data)
     levels = build_levels(source.model, options, data.head(fixed or CHECKED_SAMPLES), progress.stage)
     _check_dynamics(levels, options)
-    table = _table(options)
+    schedules = _schedules(levels.neurons, options)
     progress.stage("calibrating")
     calibrated, settings = calibrate(
-        levels.neurons, options, table, data, fixed_batch=fixed, progress=progress.samples
+        levels.neurons, options, schedules, data, fixed_batch=fixed, progress=progress.samples
     )
     levels.models["neurons"] = calibrated
     warnings += _saturation_warnings(settings)
     progress.stage("lowering to time steps")
-    network = lower(calibrated, table, options.dynamics)
+    network = lower(calibrated, schedules, options.dynamics)
     artifact = assemble(network, options.form)
     warnings += _size_warnings(artifact, network)
     summary = {"origin": Path(data.origin).name, "samples": len(data)}
@@ -122,10 +124,13 @@ def _fixed_batch(model: onnx.ModelProto, data: Dataset) -> int | None:
     return fixed
 
 
-def _table(options: Options) -> np.ndarray:
-    if options.dynamics == "subgradient":  # integrate-and-fire is rate coding: its step sizes are those of a running mean
-        return make_schedule("inverse:scale=1", options.steps)
-    return make_schedule(options.schedule, options.steps)
+def _schedules(model: onnx.ModelProto, options: Options) -> dict[str, np.ndarray]:
+    """eta(t) of every neuron of a level-3 model."""
+    depths = relative_depths(Network(model))
+    # integrate-and-fire is rate coding: its step sizes are those of a running mean
+    spec = "inverse:scale=1" if options.dynamics == "subgradient" else options.schedule
+    make_schedule(spec, options.steps)  # a wrong schedule is an error even where there is no neuron
+    return {name: make_schedule(spec, options.steps, depth) for name, depth in depths.items()}
 
 
 def _check_dynamics(levels: Levels, options: Options) -> None:

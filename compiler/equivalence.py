@@ -47,6 +47,7 @@ def _distance(value: np.ndarray, reference: np.ndarray) -> float:
     if value.shape != reference.shape:
         return float("inf")
     if np.issubdtype(reference.dtype, np.floating):
-        return relative_distance(value, reference)
+        distance = relative_distance(value, reference)
+        return distance if np.isfinite(distance) else float("inf")  # NaN would lose every comparison
     # selections (ArgMax, TopK) may flip on ties: distance 1e-4 corresponds to 1 % of the entries
     return float(np.mean(value != reference)) * 1e-2 if reference.size else 0.0

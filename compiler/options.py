@@ -30,7 +30,7 @@ class Options:
         coding: how the input enters: ``direct`` (constant current), ``float`` (graded events) or ``spike``.
         granularity: ``composite`` (a neuron may hold a row or a window) or ``strict`` (elementwise neurons only).
         form: of the artifact, ``loop``, ``unrolled`` or ``step``.
-        ranges: which neurons are scaled by their calibrated range: ``every``, or ``relu`` alone (amplitude 1 elsewhere).
+        ranges: which neurons are scaled by their calibrated range: ``every``, or ``relu`` (amplitude 1 elsewhere).
         range_rule: ``max`` or ``percentile:P`` of |f - v(0)| over the calibration data.
         range_per: one amplitude for a ``tensor`` or one for each ``channel``.
         initial: v(0): ``zero`` or the calibrated ``mean``.
@@ -52,6 +52,8 @@ class Options:
     def __post_init__(self) -> None:
         if isinstance(self.steps, bool) or not isinstance(self.steps, int) or not 1 <= self.steps <= MOST_STEPS:
             raise UsageError(f"steps is {self.steps}; it must be a whole number from 1 to {MOST_STEPS}")
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
+            raise UsageError(f"seed is {self.seed}; it must be a whole number from 0 on")
         for name, allowed in _CHOICES.items():
             value = getattr(self, name)
             if value not in allowed:

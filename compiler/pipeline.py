@@ -73,12 +73,14 @@ def build_levels(
         ModelError: something in the model cannot be converted.
         InternalError: a pass changed the outputs; it is named.
     """
+    progress("level 1: canonicalising")
+    model = canonicalise(
+        source
+    )  # before the source runs: it names the node that cannot be converted, onnxruntime may not
     progress("level 0: running the source")
     check = EquivalenceCheck(source, feeds)
     if _has_other_floats(source):
         check.tolerance = HALF_TOLERANCE
-    progress("level 1: canonicalising")
-    model = canonicalise(source)
     levels = Levels({"source": source, "canonical": model, "primitive": model})
     levels.distances["canonicalise"] = check(model, "canonicalisation")
     for level, rewrite in ordered_passes(options):

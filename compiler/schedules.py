@@ -11,12 +11,13 @@ from spikec.errors import UsageError
 REACH = 1.3
 
 
-def make_schedule(spec: str, steps: int) -> np.ndarray:
-    """The table (T,) in float32 that ``spec`` describes.
+def make_schedule(spec: str, steps: int, depth: float = 0.0) -> np.ndarray:
+    """The table (T,) in float32 that ``spec`` describes, for a neuron at the relative ``depth`` (0 first, 1 deepest).
 
     ``spec`` is ``NAME`` or ``NAME:key=value,key=value``:
 
-    - ``geometric`` (reach=1.3, ratio fitted to T): eta(t) = c * ratio^t with the sum over T steps equal to reach
+    - ``geometric`` (reach=1.3, ratio and stagger fitted to T): eta(t) = c * ratio^max(0, t - depth*stagger), the sum
+      over T steps being reach. Staggered by depth: a deeper neuron starts to decay later, when its inputs have settled.
     - ``exponential`` (start=0.15, decay=0.95): eta(t) = start * decay^t (Oh & Lee 2024, their configuration)
     - ``inverse`` (scale=1.0): eta(t) = scale / (t + 1) (Oh & Lee 2024)
     - ``constant`` (size=1/T): eta(t) = size
@@ -29,19 +30,27 @@ def make_schedule(spec: str, steps: int) -> np.ndarray:
         raise UsageError(f"there is no schedule '{name}'; choose one of {', '.join(_MAKERS)}")
     defaults, maker = _MAKERS[name]
     settings = _parse(name, rest, defaults)
-    table = maker(np.arange(steps, dtype=np.float64), settings)
-    if not np.isfinite(table).all() or (table <= 0).any():
-        raise UsageError(f"schedule '{spec}' has step sizes that are not positive numbers")
-    return table.astype(np.float32)
+    with np.errstate(all="ignore"):  # what overflows is refused below
+        table = maker(np.arange(steps, dtype=np.float64), {**settings, "depth": depth})
+        stored = table.astype(np.float32)
+    # late steps may vanish in float32, but not all of them
+    if not np.isfinite(stored).all() or (table <= 0).any() or not stored.any():
+        raise UsageError(f"schedule '{spec}' has step sizes that are not positive numbers of float32")
+    return stored
 
 
 def fitted_ratio(steps: int) -> float:
     """Ratio of the geometric schedule for T steps: .53, .72, .83, .90, .94 at T = 4, 8, 16, 32, 64.
 
-    A power law through the ratios that served best on trained networks: steps must shrink slowly enough that deep neurons
-    see their inputs settle, and far enough that the last step is small.
+    A power law through the ratios that served best on trained networks: steps must shrink slowly enough that deep
+    neurons see their inputs settle, and far enough that the last step is small.
     """
     return 1.0 - min(0.6, 0.28 * (8.0 / steps) ** 0.743)
+
+
+def fitted_stagger(steps: int) -> float:
+    """Steps by which the deepest neuron starts to decay after the first."""
+    return 0.0
 
 
 def reach(table: np.ndarray) -> float:
@@ -58,14 +67,18 @@ def _parse(name: str, text: str, defaults: dict[str, float]) -> dict[str, float]
         try:
             settings[key] = float(value)
         except ValueError:
-            raise UsageError(f"schedule '{name}': '{value}' is not a number for {key}") from None
+            settings[key] = math.nan
+        if math.isnan(settings[key]):
+            raise UsageError(f"schedule '{name}': '{value}' is not a number for {key}")
     return settings
 
 
 def _geometric(t: np.ndarray, settings: dict[str, float]) -> np.ndarray:
     ratio = settings["ratio"]
     ratio = fitted_ratio(len(t)) if math.isnan(ratio) else ratio
-    weights: np.ndarray = ratio**t
+    stagger = settings["stagger"]
+    stagger = fitted_stagger(len(t)) if math.isnan(stagger) else stagger
+    weights: np.ndarray = ratio ** np.maximum(0.0, t - settings["depth"] * stagger)
     return settings["reach"] * weights / weights.sum()
 
 
@@ -84,7 +97,7 @@ def _constant(t: np.ndarray, settings: dict[str, float]) -> np.ndarray:
 
 
 _MAKERS = {
-    "geometric": ({"reach": REACH, "ratio": math.nan}, _geometric),
+    "geometric": ({"reach": REACH, "ratio": math.nan, "stagger": math.nan}, _geometric),
     "exponential": ({"start": 0.15, "decay": 0.95}, _exponential),
     "inverse": ({"scale": 1.0}, _inverse),
     "constant": ({"size": math.nan}, _constant),

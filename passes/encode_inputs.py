@@ -1,11 +1,12 @@
 """Input coding: who turns the network's input into events."""
 
-import numpy as np
+import onnx
 import onnx_graphsurgeon as gs
 
 from spikec.passes.errors import UnsupportedNode
 from spikec.passes.place_neurons import place_neuron
 from spikec.passes.records import Record
+from spikec.passes.surgery import element_type
 
 
 class EncodeInputs:
@@ -28,12 +29,14 @@ class EncodeInputs:
         """
         record = Record()
         for tensor in graph.inputs:
-            if tensor.dtype is None or np.dtype(tensor.dtype) != np.float32:
+            kind = element_type(tensor)
+            if kind != onnx.TensorProto.FLOAT:
+                name = onnx.TensorProto.DataType.Name(kind).lower()
                 raise UnsupportedNode(
-                    tensor.name, "input", f"its type {tensor.dtype} cannot be encoded in events", "use --coding direct"
+                    tensor.name, "input", f"its type {name} cannot be encoded in events", "use --coding direct"
                 )
             record.rewrote.append(_encode(graph, tensor, self.coding).name)
-        return graph.toposort(), record
+        return graph.cleanup().toposort(), record  # the identities whose places the neurons took are without outputs
 
 
 def _encode(graph: gs.Graph, tensor: gs.Variable, coding: str) -> gs.Node:

@@ -33,6 +33,8 @@ class FoldBatchNorm:
 
 def _refusal(graph: gs.Graph, norm: gs.Node) -> str | None:
     source = norm.inputs[0]
+    if norm.attrs.get("training_mode", 0):
+        return "it is in training mode: it normalises by the batch at hand"
     if len(source.inputs) != 1 or source.inputs[0].op not in (*_CHANNEL_AXIS, "Gemm"):
         return "no Conv, ConvTranspose or Gemm right before it"
     weighted = source.inputs[0]
@@ -42,12 +44,17 @@ def _refusal(graph: gs.Graph, norm: gs.Node) -> str | None:
         return "its output is an output of the graph, whose name must stay"
     if weighted.op == "ConvTranspose" and int(weighted.attrs.get("group", 1)) != 1:
         return "grouped ConvTranspose"
-    if any(values_of(tensor) is None for tensor in [*weighted.inputs[1:], *norm.inputs[1:]]):
+    if any(tensor.name and values_of(tensor) is None for tensor in [*weighted.inputs[1:], *norm.inputs[1:]]):
         return "its parameters or the weights before it are computed"
-    bias = weighted.inputs[2].values if len(weighted.inputs) > 2 else None
-    if weighted.op == "Gemm" and bias is not None and np.ndim(bias) > 1:
+    if weighted.op == "Gemm" and np.ndim(_bias(weighted)) > 1:
         return "the Gemm before it adds a matrix"
     return None
+
+
+def _bias(weighted: gs.Node) -> np.ndarray:
+    """The bias before the norm, 0 where there is none (an input that is left out has no name)."""
+    given = len(weighted.inputs) > 2 and weighted.inputs[2].name
+    return np.asarray(weighted.inputs[2].values if given else 0.0, np.float64)
 
 
 def _fold(norm: gs.Node) -> None:
@@ -55,8 +62,7 @@ def _fold(norm: gs.Node) -> None:
     scale, shift, mean, variance = (np.asarray(t.values, np.float64) for t in norm.inputs[1:5])
     factor = scale / np.sqrt(variance + float(norm.attrs.get("epsilon", 1e-5)))
     weight = np.asarray(weighted.inputs[1].values)
-    bias = np.asarray(weighted.inputs[2].values, np.float64) if len(weighted.inputs) > 2 else np.zeros_like(factor)
-    bias = bias * float(weighted.attrs.pop("beta", 1.0)) if weighted.op == "Gemm" else bias
+    bias = _bias(weighted) * float(weighted.attrs.pop("beta", 1.0))  # beta: Gemm alone has it
     axis = _channel_axis(weighted)
     shape = [-1 if i == axis else 1 for i in range(weight.ndim)]
     folded = [

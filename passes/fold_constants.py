@@ -1,5 +1,7 @@
 """Nodes whose inputs are all constant are computed once, at compile time."""
 
+from typing import Any
+
 import numpy as np
 import onnx
 import onnx_graphsurgeon as gs
@@ -26,10 +28,11 @@ class FoldConstants:
             if not _is_constant(node) or any(is_output(graph, tensor) for tensor in node.outputs):
                 continue
             values = _evaluate(node, graph.opset)
-            if any(value.size > _LARGEST for value in values):
-                record.skip(node, f"its value has more than {_LARGEST} elements")
+            reason = _refusal(values)
+            if reason:
+                record.skip(node, reason)
                 continue
-            _replace(node, values)
+            _replace(node, [np.asarray(value) for value in values])
             record.rewrote.append(node.name)
         return graph.cleanup().toposort(), record
 
@@ -40,14 +43,22 @@ def _is_constant(node: gs.Node) -> bool:
     return all(not tensor.name or isinstance(tensor, gs.Constant) for tensor in node.inputs)
 
 
-def _evaluate(node: gs.Node, opset: int) -> list[np.ndarray]:
+def _refusal(values: list[Any]) -> str | None:
+    if not all(isinstance(value, np.ndarray | np.generic) for value in values):
+        return "its value is no tensor"
+    if any(value.size > _LARGEST for value in values):
+        return f"its value has more than {_LARGEST} elements"
+    return None
+
+
+def _evaluate(node: gs.Node, opset: int) -> list[Any]:
     feeds = {tensor.name: values_of(tensor) for tensor in node.inputs if tensor.name}
     inputs = [onnx.helper.make_empty_tensor_value_info(name) for name in feeds]
     outputs = [onnx.helper.make_empty_tensor_value_info(tensor.name) for tensor in node.outputs]
     proto = gs.exporters.onnx_exporter.OnnxExporter.export_node(node)
     graph = onnx.helper.make_graph([proto], "constant", inputs, outputs)
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", opset)])
-    return [np.asarray(value) for value in ReferenceEvaluator(model).run(None, feeds)]
+    return list(ReferenceEvaluator(model).run(None, feeds))
 
 
 def _replace(node: gs.Node, values: list[np.ndarray]) -> None:

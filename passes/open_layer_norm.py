@@ -5,7 +5,7 @@ import onnx_graphsurgeon as gs
 
 from spikec.passes.errors import UnsupportedNode
 from spikec.passes.records import Record
-from spikec.passes.surgery import append, constant
+from spikec.passes.surgery import append, constant, is_output
 from spikec.passes.value_path import ValuePath
 
 
@@ -22,6 +22,9 @@ class OpenLayerNorm:
         """Open every LayerNormalization on the value path of which only the first output is used."""
         record, path = Record(), ValuePath(graph)
         for node in [n for n in graph.nodes if n.op == "LayerNormalization" and path.is_nonlinearity(n)]:
+            if any(tensor.outputs or is_output(graph, tensor) for tensor in node.outputs[1:]):
+                record.skip(node, "more than its first output is used")
+                continue
             _open(graph, node)
             record.rewrote.append(node.name)
         return graph.cleanup().toposort(), record

@@ -4,7 +4,7 @@ import numpy as np
 import onnx_graphsurgeon as gs
 
 from spikec.passes.errors import UnsupportedNode
-from spikec.passes.pool_windows import window_indices
+from spikec.passes.pool_windows import EmptyWindow, window_indices
 from spikec.passes.records import Record
 from spikec.passes.surgery import append, constant
 from spikec.passes.value_path import ValuePath
@@ -53,7 +53,14 @@ def _columns(node: gs.Node) -> list[np.ndarray]:
         raise UnsupportedNode(node.name, node.op, "its Indices output is used", "pool without indices")
     if node.op == "GlobalMaxPool":
         return [np.arange(size).reshape(size, 1) for size in spatial]
-    return window_indices(spatial, node.attrs)
+    if node.attrs.get("auto_pad", "").startswith("SAME") and any(d > 1 for d in node.attrs.get("dilations", [])):
+        reason = "onnxruntime pads dilated windows otherwise than ONNX says for auto_pad SAME"
+        raise UnsupportedNode(node.name, node.op, reason, "export it with pads in numbers")
+    try:
+        return window_indices(spatial, node.attrs)
+    except EmptyWindow:
+        reason = "one of its windows lies wholly in the padding"
+        raise UnsupportedNode(node.name, node.op, reason, "pool with less padding") from None
 
 
 def _maximum_along(graph: gs.Graph, x: gs.Tensor, columns: np.ndarray, axis: int, name: str) -> gs.Tensor:

@@ -5,6 +5,7 @@ Positions count the inputs of a node. A *value* input depends on the values of t
 
 from collections.abc import Collection
 
+import onnx
 import onnx_graphsurgeon as gs
 
 # Domains of the functions that the compiler writes.
@@ -15,7 +16,7 @@ NEURON_DOMAIN = "spikec"  # a neuron: f with amplitude and initial value (level 
 _FIRST: frozenset[str] = frozenset(
     "Conv ConvTranspose AveragePool GlobalAveragePool ReduceMean ReduceSum Neg Split Slice Pad Reshape Flatten Transpose "
     "Squeeze Unsqueeze Expand Tile Gather GatherElements GatherND Resize DepthToSpace SpaceToDepth Identity Cast Trilu "
-    "CumSum Div BatchNormalization Upsample".split()
+    "CumSum Div BatchNormalization".split()
 )
 # Affine in all value inputs together.
 _JOINT: frozenset[str] = frozenset("Add Sub Sum Mean Concat".split())
@@ -63,6 +64,15 @@ def is_affine(op: str, values: Collection[int]) -> bool:
     if op in _ONE:
         return len(positions) == 1
     return op in _FIRST and positions == {0}
+
+
+def settings_are_affine(node: gs.Node) -> bool:
+    """Whether the attributes of ``node`` leave its operator affine: casts round, but for those to the type that all sums
+    have (UnifyPrecision), and a norm in training adapts.
+    """
+    if node.op == "Cast":
+        return bool(node.attrs["to"] == onnx.TensorProto.FLOAT)
+    return not (node.op == "BatchNormalization" and node.attrs.get("training_mode", 0))
 
 
 def is_elementwise(op: str, domain: str | None) -> bool:

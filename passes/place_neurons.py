@@ -60,7 +60,7 @@ def why_no_neuron(node: gs.Node, path: ValuePath, kinds: frozenset[str] = ALL_KI
         return f"operator{domain} has no spiking form yet", "replace it in the model or ask for it with its ONNX definition"
     if kind not in kinds:
         return f"a {kind} neuron is not strict", "compile with --granularity composite"
-    if any(output.outputs for output in node.outputs[1:]):
+    if any(output.outputs or output.name in path.outputs for output in node.outputs[1:]):
         return "more than its first output is used", "export the model so that only the first output is used"
     return None
 

@@ -8,6 +8,10 @@ from typing import Any
 import numpy as np
 
 
+class EmptyWindow(Exception):
+    """A window that lies wholly in the padding: its maximum is that of nothing."""
+
+
 @dataclass(frozen=True)
 class Axis:
     """One spatial axis of a pooling: ``size`` elements, ``before`` and ``after`` of padding."""
@@ -33,10 +37,16 @@ class Axis:
         return count
 
     def indices(self, ceil_mode: bool) -> np.ndarray:
-        """Indices (kernel, outputs) into the axis; positions in the padding repeat a valid one of the same window."""
+        """Indices (kernel, outputs) into the axis; positions in the padding repeat a valid one of the same window.
+
+        Raises:
+            EmptyWindow: there is no valid one.
+        """
         starts = np.arange(self.outputs(ceil_mode)) * self.stride - self.before
         positions = starts + self.dilation * np.arange(self.kernel)[:, None]
         valid = (positions >= 0) & (positions < self.size)
+        if not valid.any(axis=0).all():
+            raise EmptyWindow
         first_valid = np.take_along_axis(positions, valid.argmax(axis=0)[None], axis=0)
         return np.where(valid, positions, first_valid)
 

@@ -9,6 +9,9 @@ import onnx_graphsurgeon as gs
 from spikec.passes.operators import FUNCTION_DOMAIN
 from spikec.passes.surgery import fingerprint, function_of, values_of
 
+# defaults that onnxruntime loses where the operator stands in a function
+_DEFAULTS: dict[str, dict[str, object]] = {"MeanVarianceNormalization": {"axes": [0, 2, 3]}}
+
 
 def add_function(
     graph: gs.Graph, nodes: Sequence[gs.Node], inputs: Sequence[gs.Tensor]
@@ -16,10 +19,11 @@ def add_function(
     """Add ``spikec.f::NAME(inputs..., parameters...)``, computed by ``nodes``, to ``graph`` unless it is there already.
 
     Returns the function and its parameters: what the nodes read that is neither among ``inputs`` nor a scalar constant.
-    Two regions with the same operators, attributes and scalars share one function.
+    Two regions with the same operators, attributes and scalars share one function. Its body is standard operators only:
+    calls of functions made before are spelled out.
     """
-    body = _Body(nodes, inputs)
-    function = gs.Function(_name(nodes, body.nodes), FUNCTION_DOMAIN, body.nodes, body.arguments, body.outputs)
+    body = _Body(graph, nodes, inputs)
+    function = gs.Function(_name(nodes, body), FUNCTION_DOMAIN, body.nodes, body.arguments, body.outputs)
     known = function_of(graph, FUNCTION_DOMAIN, function.name)
     if known is None:
         graph.functions.append(function)
@@ -29,7 +33,8 @@ def add_function(
 class _Body:
     """The nodes of a function, in names of its own: x0.. inputs, p0.. parameters, t0.. inside."""
 
-    def __init__(self, nodes: Sequence[gs.Node], inputs: Sequence[gs.Tensor]) -> None:
+    def __init__(self, graph: gs.Graph, nodes: Sequence[gs.Node], inputs: Sequence[gs.Tensor]) -> None:
+        self.graph = graph
         self.names = {tensor.name: gs.Variable(f"x{i}") for i, tensor in enumerate(inputs)}
         self.parameters: dict[str, gs.Tensor] = {}
         self.nodes: list[gs.Node] = []
@@ -43,7 +48,22 @@ class _Body:
     def _add(self, node: gs.Node) -> None:
         arguments = [self._local(tensor) for tensor in node.inputs]
         outputs = [self._local(node.outputs[0])]
-        self.nodes.append(gs.Node(node.op, "", dict(node.attrs), arguments, outputs, domain=node.domain))
+        function = function_of(self.graph, FUNCTION_DOMAIN, node.op) if node.domain == FUNCTION_DOMAIN else None
+        if function is not None:
+            self._spell_out(function, arguments, outputs)
+        else:
+            attrs = {**_DEFAULTS.get(node.op, {}), **node.attrs}
+            self.nodes.append(gs.Node(node.op, "", attrs, arguments, outputs, domain=node.domain))
+
+    def _spell_out(self, function: gs.Function, arguments: list[gs.Tensor], outputs: list[gs.Tensor]) -> None:
+        formal = [tensor.name for tensor in [*function.inputs, *function.outputs]]
+        names = {"": gs.Variable.empty(), **dict(zip(formal, [*arguments, *outputs], strict=True))}
+        for node in function.nodes:
+            for tensor in node.outputs:
+                if tensor.name not in names:
+                    names[tensor.name] = gs.Variable(next(self._fresh))
+            inner, outer = [names[t.name] for t in node.inputs], [names[t.name] for t in node.outputs]
+            self.nodes.append(gs.Node(node.op, "", dict(node.attrs), inner, outer, domain=node.domain))
 
     def _local(self, tensor: gs.Tensor) -> gs.Tensor:
         if not tensor.name:
@@ -68,11 +88,12 @@ def _constant_node(values: np.ndarray, output: gs.Variable) -> gs.Node:
     return gs.Node("Constant", "", {"value": gs.Constant(f"{output.name}_value", values)}, [], [output])
 
 
-def _name(nodes: Sequence[gs.Node], body: Sequence[gs.Node]) -> str:
+def _name(nodes: Sequence[gs.Node], body: _Body) -> str:
     """The operator's own name where it says all (one input, no settings); else the operators and a fingerprint."""
     if len(nodes) == 1 and nodes[0].domain == FUNCTION_DOMAIN:
         return str(nodes[0].op)
-    if len(body) == 1 and len(body[0].inputs) == 1 and not body[0].attrs:
-        return str(body[0].op)
+    first = body.nodes[0]
+    if len(body.nodes) == 1 and len(first.inputs) == 1 and not first.attrs:
+        return str(first.op)
     operators = "_".join(node.op.split("_")[0] for node in nodes)
-    return f"{operators[:40].rstrip('_')}_{fingerprint(body)}"
+    return f"{operators[:40].rstrip('_')}_{fingerprint(body.nodes, body.arguments)}"

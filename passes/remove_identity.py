@@ -1,10 +1,9 @@
 """Identity, Dropout at inference, and Cast to the type a tensor already has, are wires."""
 
-import onnx
 import onnx_graphsurgeon as gs
 
 from spikec.passes.records import Record
-from spikec.passes.surgery import bypass, is_output
+from spikec.passes.surgery import bypass, element_type, is_output, values_of
 
 
 class RemoveIdentity:
@@ -19,11 +18,9 @@ class RemoveIdentity:
         for node in list(graph.nodes):
             if not _is_wire(node):
                 continue
-            if is_output(graph, node.outputs[0]):
-                record.skip(node, "its output is an output of the graph, whose name must stay")
-                continue
-            if len(node.outputs) > 1 and node.outputs[1].outputs:
-                record.skip(node, "the mask of this Dropout is used")
+            reason = _refusal(graph, node)
+            if reason:
+                record.skip(node, reason)
                 continue
             bypass(node)
             record.rewrote.append(node.name)
@@ -32,6 +29,22 @@ class RemoveIdentity:
 
 def _is_wire(node: gs.Node) -> bool:
     if node.op == "Cast":
-        source = node.inputs[0].dtype
-        return source is not None and onnx.helper.np_dtype_to_tensor_dtype(source) == node.attrs["to"]
+        return element_type(node.inputs[0]) == node.attrs["to"]
     return node.op in ("Identity", "Dropout") and bool(node.inputs)
+
+
+def _refusal(graph: gs.Graph, node: gs.Node) -> str | None:
+    if is_output(graph, node.outputs[0]):
+        return "its output is an output of the graph, whose name must stay"
+    if len(node.outputs) > 1 and (node.outputs[1].outputs or is_output(graph, node.outputs[1])):
+        return "the mask of this Dropout is used"
+    if _is_training(node):
+        return "this Dropout is in training mode: it draws random numbers"
+    return None
+
+
+def _is_training(node: gs.Node) -> bool:
+    if node.op != "Dropout" or len(node.inputs) < 3 or not node.inputs[2].name:
+        return False
+    values = values_of(node.inputs[2])
+    return values is None or bool(values)  # a computed switch may be on

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 
 import numpy as np
+import onnx
 import onnx_graphsurgeon as gs
 
 
@@ -13,6 +14,7 @@ def bypass(node: gs.Node) -> None:
     for consumer in list(target.outputs):
         consumer.inputs = [source if tensor is target else tensor for tensor in consumer.inputs]
     node.outputs.clear()
+    node.inputs.clear()  # else it would still count as a consumer of its input
 
 
 def is_output(graph: gs.Graph, tensor: gs.Tensor) -> bool:
@@ -32,6 +34,13 @@ def append(
 def constant(name: str, values: np.ndarray) -> gs.Constant:
     """A constant tensor with a name of its own (graphsurgeon tells tensors apart by name)."""
     return gs.Constant(name, np.ascontiguousarray(values))
+
+
+def element_type(tensor: gs.Tensor) -> int:
+    """ONNX's number of the element type, 0 where it is unknown (graphsurgeon has numbers for what numpy lacks)."""
+    if tensor.dtype is None or isinstance(tensor.dtype, int):
+        return tensor.dtype or 0
+    return int(onnx.helper.np_dtype_to_tensor_dtype(np.dtype(tensor.dtype)))
 
 
 def values_of(tensor: gs.Tensor) -> np.ndarray | None:
@@ -59,9 +68,12 @@ def function_of(graph: gs.Graph, domain: str, name: str) -> gs.Function | None:
     return next((f for f in graph.functions if f.name == name and f.domain == domain), None)
 
 
-def fingerprint(nodes: Sequence[gs.Node]) -> str:
-    """Eight hex digits that stand for the operators, attributes and constants of ``nodes``, whatever their names."""
-    numbers: dict[str, int] = {}
+def fingerprint(nodes: Sequence[gs.Node], inputs: Sequence[gs.Tensor] = ()) -> str:
+    """Eight hex digits that stand for the operators, attributes and constants of ``nodes``, whatever their names.
+
+    The order of ``inputs`` counts: a - b as a function of (a, b) is not a - b as a function of (b, a).
+    """
+    numbers = {tensor.name: i for i, tensor in enumerate(inputs)}
     digest = hashlib.sha256()
     for node in nodes:
         for tensor in [*node.inputs, *node.outputs]:

@@ -5,7 +5,7 @@ import onnx
 import onnx_graphsurgeon as gs
 
 from spikec.passes.records import Record
-from spikec.passes.surgery import append, constant
+from spikec.passes.surgery import append, constant, element_type
 
 _FLOAT = onnx.TensorProto.FLOAT
 _OTHERS = (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16, onnx.TensorProto.DOUBLE)
@@ -25,10 +25,10 @@ class UnifyPrecision:
         record = Record()
         _widen_constants(graph, record)
         _widen_casts(graph, record)
-        borders = [t for t in [*graph.inputs, *graph.outputs] if _is_other_float(t.dtype)]
+        borders = [t for t in [*graph.inputs, *graph.outputs] if _is_other_float(t)]
         inside = [t for t in graph.tensors().values() if not any(t is border for border in borders)]
         for tensor in inside:
-            if isinstance(tensor, gs.Variable) and _is_other_float(tensor.dtype):
+            if isinstance(tensor, gs.Variable) and _is_other_float(tensor):
                 tensor.dtype = np.float32
         for tensor in borders:
             _cast_border(graph, tensor)
@@ -36,14 +36,14 @@ class UnifyPrecision:
         return graph.toposort(), record
 
 
-def _is_other_float(dtype: object) -> bool:
-    return dtype is not None and onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype)) in _OTHERS  # type: ignore[call-overload]
+def _is_other_float(tensor: gs.Tensor) -> bool:
+    return element_type(tensor) in _OTHERS
 
 
 def _widen_constants(graph: gs.Graph, record: Record) -> None:
     for node in graph.nodes:
         for i, tensor in enumerate(node.inputs):
-            if isinstance(tensor, gs.Constant) and _is_other_float(tensor.dtype):
+            if isinstance(tensor, gs.Constant) and _is_other_float(tensor):
                 node.inputs[i] = constant(tensor.name, np.asarray(tensor.values).astype(np.float32))
                 record.rewrote.append(tensor.name)
 
@@ -55,7 +55,7 @@ def _widen_casts(graph: gs.Graph, record: Record) -> None:
                 node.attrs[key] = _FLOAT
                 record.rewrote.append(node.name)
         value = node.attrs.get("value")
-        if isinstance(value, gs.Constant) and _is_other_float(value.dtype):
+        if isinstance(value, gs.Constant) and _is_other_float(value):
             node.attrs["value"] = constant(value.name, np.asarray(value.values).astype(np.float32))
             record.rewrote.append(node.name)
 
@@ -67,7 +67,7 @@ def _cast_border(graph: gs.Graph, tensor: gs.Variable) -> None:
         producer.outputs = [wide if item is tensor else item for item in producer.outputs]
         for consumer in list(tensor.outputs):
             consumer.inputs = [wide if item is tensor else item for item in consumer.inputs]
-        to = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(tensor.dtype))
+        to = element_type(tensor)
         graph.nodes.append(gs.Node("Cast", f"{tensor.name}/narrow", {"to": to}, [wide], [tensor]))
         return
     consumers = list(tensor.outputs)

@@ -20,7 +20,7 @@ class UnrollTime:
         """Unroll.
 
         Raises:
-            UnsupportedNode: for a Loop whose trip count is computed or that collects scan outputs.
+            UnsupportedNode: for a Loop whose trip count is computed, that may stop early or that collects scan outputs.
         """
         record = Record()
         for loop in [node for node in graph.nodes if node.op == "Loop"]:
@@ -35,7 +35,19 @@ def _trip_count(loop: gs.Node) -> int:
         raise UnsupportedNode(loop.name, "Loop", "its trip count is computed", "unroll only loops of a fixed length")
     if len(loop.outputs) != len(loop.inputs) - 2:
         raise UnsupportedNode(loop.name, "Loop", "it collects scan outputs", "return states only")
+    if not _always_goes_on(loop):
+        raise UnsupportedNode(loop.name, "Loop", "it has a condition to stop early", "unroll only loops of a fixed length")
     return int(count)
+
+
+def _always_goes_on(loop: gs.Node) -> bool:
+    """Whether the condition is true at first and the body hands it on, or says true itself."""
+    body: gs.Graph = loop.attrs["body"]
+    first, after = loop.inputs[1], body.outputs[0]
+    while after.inputs and after.inputs[0].op == "Identity":
+        after = after.inputs[0].inputs[0]
+    says_true = any(node.op == "Constant" and bool(node.attrs["value"].values) for node in after.inputs)
+    return (not first.name or bool(values_of(first))) and (says_true or after.name == body.inputs[1].name)
 
 
 def _unroll(graph: gs.Graph, loop: gs.Node, steps: int) -> None:

@@ -2,7 +2,7 @@
 
 import onnx_graphsurgeon as gs
 
-from spikec.passes.operators import NEURON_DOMAIN, WEIGHTED, is_affine
+from spikec.passes.operators import NEURON_DOMAIN, WEIGHTED, is_affine, settings_are_affine
 
 _SHAPE_ONLY = frozenset(("Shape", "Size"))
 
@@ -11,6 +11,7 @@ class ValuePath:
     """The value path of a graph whose nodes are in topological order (DESIGN: "Words")."""
 
     def __init__(self, graph: gs.Graph) -> None:
+        self.outputs = {tensor.name for tensor in graph.outputs}
         self.tensors: set[str] = {tensor.name for tensor in graph.inputs}
         for node in graph.nodes:
             if node.op not in _SHAPE_ONLY and self.positions(node):
@@ -27,7 +28,8 @@ class ValuePath:
 
     def is_affine(self, node: gs.Node) -> bool:
         """Whether ``node`` is affine in its value inputs."""
-        return node.domain in (None, "", "ai.onnx") and is_affine(node.op, self.positions(node))
+        standard = node.domain in (None, "", "ai.onnx")
+        return standard and is_affine(node.op, self.positions(node)) and settings_are_affine(node)
 
     def is_readout(self, node: gs.Node) -> bool:
         """Whether ``node`` lies at or behind a nonlinearity that has no weights behind it and feeds outputs only."""

@@ -5,7 +5,7 @@ Needs onnx and numpy, and torch or onnxruntime, whichever backend is used.
 
 from spikec.runtime.errors import ArtifactError, DeviceError, InputError, SpikecRuntimeError, UnsupportedOperator
 from spikec.runtime.manifest import Manifest, read_manifest
-from spikec.runtime.parts import read_model
+from spikec.runtime.model_file import read_model
 from spikec.runtime.result import Result, SpikeCount, Step
 from spikec.runtime.session import Session
 

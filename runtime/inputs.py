@@ -20,7 +20,9 @@ def check_inputs(x: np.ndarray | Mapping[str, np.ndarray], inputs: Sequence[Valu
     names = [info.name for info in inputs]
     if not isinstance(x, Mapping):
         if len(names) != 1:
-            raise InputError(f"the artifact has {len(names)} inputs ({', '.join(names)}); give a mapping from name to array")
+            raise InputError(
+                f"the artifact has {len(names)} inputs ({', '.join(names)}); give a mapping from name to array"
+            )
         x = {names[0]: np.asarray(x)}
     if set(x) != set(names):
         raise InputError(f"given are {', '.join(sorted(x)) or 'no inputs'}; the artifact takes {', '.join(names)}")
@@ -33,7 +35,7 @@ def check_inputs(x: np.ndarray | Mapping[str, np.ndarray], inputs: Sequence[Valu
 
 
 def batches(feeds: Feeds, inputs: Sequence[ValueInfoProto], size: int) -> Iterator[tuple[Feeds, int]]:
-    """Batches of at most ``size`` samples with the number of real ones; a network of a fixed batch gets its last one filled up."""
+    """Batches of at most ``size`` samples with the number of real ones; the last one of a fixed batch is filled up."""
     fixed = next((dims[0] for dims in map(_dims, inputs) if dims and dims[0]), None)
     step = fixed or max(1, size)
     total = len(next(iter(feeds.values())))
@@ -45,13 +47,25 @@ def batches(feeds: Feeds, inputs: Sequence[ValueInfoProto], size: int) -> Iterat
         yield batch, count
 
 
+def why_failed(error: Exception, feeds: Feeds, inputs: Sequence[ValueInfoProto]) -> InputError | None:
+    """The user's error behind a failed evaluation, or None if it cannot be theirs: all dimensions were checked."""
+    if not any(dims is None or 0 in dims[1:] for dims in map(_dims, inputs)):
+        return None
+    given = ", ".join(f"{name} {array.shape}" for name, array in feeds.items())
+    reason = " ".join([*str(error).strip().splitlines()[:1], *getattr(error, "__notes__", [])])
+    return InputError(f"the network cannot be run on {given}: {reason}; use the dimensions that it was calibrated with")
+
+
 def _check(array: np.ndarray, info: ValueInfoProto) -> np.ndarray:
     dtype = onnx.helper.tensor_dtype_to_np_dtype(info.type.tensor_type.elem_type)
     if array.dtype != dtype:
-        raise InputError(f"'{info.name}' is {array.dtype}, the artifact takes {dtype}; convert it with .astype('{dtype}')")
+        raise InputError(
+            f"'{info.name}' is {array.dtype}, the artifact takes {dtype}; convert it with .astype('{dtype}')"
+        )
     dims = _dims(info)
     fits = dims is None or (
-        array.ndim == len(dims) and all(not want or want == have for want, have in zip(dims[1:], array.shape[1:], strict=True))
+        array.ndim == len(dims)
+        and all(not want or want == have for want, have in zip(dims[1:], array.shape[1:], strict=True))
     )
     if not fits or array.ndim == 0:
         wanted = ", ".join(str(dim or "?") for dim in dims or [])

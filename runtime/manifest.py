@@ -7,6 +7,7 @@ from typing import Any
 import onnx
 
 from spikec.runtime.errors import ArtifactError
+from spikec.runtime.manifest_check import fault_in
 
 FORMAT = 1  # the newest format that this reader understands
 KEY = "spikec"
@@ -52,37 +53,49 @@ class Manifest:
     raw: dict[str, Any]
 
 
-def read_manifest(model: onnx.ModelProto) -> Manifest:
-    """The manifest of an artifact.
+def read_manifest(model: onnx.ModelProto, name: str = "this ONNX file") -> Manifest:
+    """The manifest of an artifact; ``name`` is what messages call it.
 
     Raises:
-        ArtifactError: the model is no spikec artifact, its format is newer than this reader, or the manifest is damaged.
+        ArtifactError: the model is no spikec artifact, its format is newer than this reader, or it is damaged.
     """
     properties = {entry.key: entry.value for entry in model.metadata_props}
     if KEY not in properties:
-        raise ArtifactError("this ONNX file is not a spikec artifact (it has no manifest); make one with spikec compile")
-    _check_format(properties.get(f"{KEY}.format", ""))
+        raise ArtifactError(f"{name} is not a spikec artifact (it has no manifest); make one with spikec compile")
+    _check_format(properties.get(f"{KEY}.format", ""), name)
+    raw = _parse(properties[KEY], name)
+    return Manifest(
+        form=raw["form"],
+        steps=raw["steps"],
+        inputs=tuple(raw["inputs"]),
+        outputs=tuple(raw["outputs"]),
+        states=tuple(State(s["name"], s["kind"], s["initial"], s["next"]) for s in raw["states"]),
+        held=tuple(raw["held"]),
+        readout_nodes=frozenset(raw["readout"]["nodes"]),
+        neurons=tuple(Neuron(n["name"], n["function"], n["kind"], n["event"]) for n in raw["neurons"]),
+        raw=raw,
+    )
+
+
+def _parse(text: str, name: str) -> dict[str, Any]:
     try:
-        raw = json.loads(properties[KEY])
-        return Manifest(
-            form=raw["form"],
-            steps=int(raw["steps"]),
-            inputs=tuple(raw["inputs"]),
-            outputs=tuple(raw["outputs"]),
-            states=tuple(State(s["name"], s["kind"], s["initial"], s["next"]) for s in raw["states"]),
-            held=tuple(raw["held"]),
-            readout_nodes=frozenset(raw["readout"]["nodes"]),
-            neurons=tuple(Neuron(n["name"], n["function"], n["kind"], n["event"]) for n in raw["neurons"]),
-            raw=raw,
-        )
-    except (ValueError, KeyError, TypeError) as error:
-        raise ArtifactError(f"the artifact's manifest is damaged ({type(error).__name__}: {error}); compile it again") from error
+        raw = json.loads(text, parse_constant=_refuse_constant)
+    except ValueError as error:
+        raise ArtifactError(f"{name} has a damaged manifest ({error}); compile it again") from error
+    fault = fault_in(raw)
+    if fault:
+        raise ArtifactError(f"{name} has a damaged manifest ({fault}); compile it again")
+    return dict(raw)
 
 
-def _check_format(text: str) -> None:
-    if not text.isdigit():
-        raise ArtifactError(f"the artifact's format '{text}' is not a number; compile it again")
+def _refuse_constant(word: str) -> None:
+    raise ValueError(f"{word} is not JSON")
+
+
+def _check_format(text: str, name: str) -> None:
+    if not (text.isascii() and text.isdigit()):
+        raise ArtifactError(f"{name} has the format '{text}', which is not a number; compile it again")
     if int(text) > FORMAT:
         raise ArtifactError(
-            f"the artifact has format {text}, this runtime reads up to {FORMAT}; install a newer spikec to run it"
+            f"{name} has format {text}, this runtime reads up to {FORMAT}; install a newer spikec to run it"
         )

@@ -36,6 +36,9 @@ class OrtBackend:
         names = [info.name for info in session.get_inputs()]
 
         def evaluate(tensors: Mapping[str, ort.OrtValue]) -> dict[str, ort.OrtValue]:
+            missing = [name for name in names if name not in tensors]
+            if missing:
+                raise ArtifactError(f"the artifact reads {missing[0]}, which it does not compute; compile it again")
             binding = session.io_binding()
             for name in names:
                 binding.bind_ortvalue_input(name, tensors[name])
@@ -79,7 +82,13 @@ class OrtBackend:
         options.log_severity_level = 4
         options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", "0"))
         providers = [(self.provider, {"device_id": self.index})] if self.kind == "cuda" else [self.provider]
-        try:
-            return ort.InferenceSession(model.SerializeToString(), options, providers=providers)
+        try:  # without the fallback, which would run on another device than the one asked for
+            session = ort.InferenceSession(model.SerializeToString(), options, providers=providers, enable_fallback=0)
         except Exception as error:  # onnxruntime raises many types, none public
-            raise ArtifactError(f"onnxruntime cannot load the artifact: {str(error).splitlines()[0][:300]}") from error
+            kind = DeviceError if type(error).__name__ == "EPFail" else ArtifactError
+            raise kind(f"onnxruntime cannot load the artifact: {str(error).splitlines()[0][:300]}") from error
+        if self.provider not in session.get_providers():
+            raise DeviceError(
+                f"{self.provider} does not start here (no GPU, or its libraries are missing); use device cpu"
+            )
+        return session

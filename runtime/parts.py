@@ -2,16 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import onnx
-from google.protobuf.message import DecodeError
 from onnx import FunctionProto, NodeProto, TensorProto, ValueInfoProto
 
-from spikec.runtime.errors import ArtifactError, InputError
+from spikec.runtime.errors import ArtifactError
 from spikec.runtime.manifest import Manifest, read_manifest
+from spikec.runtime.model_file import check_graph
 
 CLOCK = "spikec/t"
+OWN_DOMAIN = "spikec"  # of the functions that the compiler wrote, with whatever stands behind a dot
 _NOW = "/now"  # form step: a state after the choice between init and the fed value
 
 
@@ -20,7 +20,7 @@ class Parts:
     """An artifact's graphs, in the names of the manifest.
 
     ``init`` computes states and held tensors from the inputs; ``step`` takes states, held tensors and the clock;
-    ``readout`` takes final states and held tensors. In form ``unrolled``, ``step`` is empty and ``init`` holds all T steps.
+    ``readout`` takes final states and held tensors. In form ``unrolled``, ``init`` holds all T steps and ``step`` none.
     """
 
     manifest: Manifest
@@ -36,26 +36,6 @@ class Parts:
     types: dict[str, int] = field(default_factory=dict)
 
 
-def read_model(artifact: str | Path | bytes | onnx.ModelProto) -> onnx.ModelProto:
-    """The ONNX model behind a path, the bytes of a file, or a model.
-
-    Raises:
-        InputError: there is no such file.
-        ArtifactError: it is not an ONNX model.
-    """
-    if isinstance(artifact, onnx.ModelProto):
-        return artifact
-    if isinstance(artifact, (str, Path)):
-        path = Path(artifact)
-        if not path.is_file():
-            raise InputError(f"there is no file {path}")
-        artifact = path.read_bytes()
-    try:
-        return onnx.load_model_from_string(artifact)
-    except DecodeError as error:
-        raise ArtifactError("this is not an ONNX file, or it is cut short; copy or compile it again") from error
-
-
 def take_apart(model: onnx.ModelProto) -> Parts:
     """Split an artifact into its parts.
 
@@ -63,6 +43,7 @@ def take_apart(model: onnx.ModelProto) -> Parts:
         ArtifactError: the file is no artifact, or lacks what its manifest promises.
     """
     manifest = read_manifest(model)
+    check_graph(model)
     fed = {info.name: info for info in model.graph.input if info.name in manifest.inputs}
     if len(fed) != len(manifest.inputs):
         raise ArtifactError("the artifact's inputs are not those of its manifest; compile it again")
@@ -83,6 +64,7 @@ def take_apart(model: onnx.ModelProto) -> Parts:
     )
     if manifest.states and manifest.form != "unrolled":
         {"loop": _split_loop, "step": _split_step}[manifest.form](parts, main)
+    _check_promises(parts)
     return parts
 
 
@@ -94,6 +76,32 @@ def needed(nodes: Sequence[NodeProto], outputs: Sequence[str]) -> list[NodeProto
             kept.append(node)
             wanted.update(name for name in node.input if name)
     return kept[::-1]
+
+
+def _check_promises(parts: Parts) -> None:
+    """What the manifest names and what running asks for has to be in the graph, neurons' functions included."""
+    manifest = parts.manifest
+    last = f"@{manifest.steps - 1}" if manifest.form == "unrolled" else ""
+    read = {name for node in parts.readout for name in node.input}
+    # unrolled, a value that only the next step would need is left out of the last one
+    states = [state for state in manifest.states if state.final in read or not last]
+    promised = {*manifest.held, *(f"{state.next}{last}" for state in states)}
+    promised |= {f"{neuron.event}{last}" for neuron in manifest.neurons}
+    promised |= {state.initial for state in manifest.states if not last}
+    made = {name for node in [*parts.init, *parts.step] for name in node.output}
+    made |= {info.name for info in parts.inputs} | {tensor.name for tensor in parts.constants}
+    known = {(function.domain, function.name) for function in parts.functions}
+    nodes = [
+        *parts.init,
+        *parts.step,
+        *parts.readout,
+        *(node for function in parts.functions for node in function.node),
+    ]
+    lacking = sorted(n.op_type for n in nodes if n.domain.startswith(OWN_DOMAIN) and (n.domain, n.op_type) not in known)
+    lacking += sorted(promised - made) + sorted(manifest.readout_nodes - {node.name for node in parts.readout})
+    lacking += sorted(set(manifest.outputs) - {info.name for info in parts.outputs})
+    if lacking:
+        raise ArtifactError(f"the artifact's graph lacks '{lacking[0]}', which it needs; copy or compile it again")
 
 
 def _split_loop(parts: Parts, main: Sequence[NodeProto]) -> None:
@@ -127,10 +135,11 @@ def _only(nodes: Sequence[NodeProto], op: str) -> NodeProto:
 
 
 def _graph(node: NodeProto, name: str) -> onnx.GraphProto:
-    graph = next((attr.g for attr in node.attribute if attr.name == name), None)
-    if graph is None:
-        raise ArtifactError(f"node '{node.name}' has no {name}; compile the artifact again")
-    return graph
+    for attribute in node.attribute:
+        if attribute.name == name:
+            graph: onnx.GraphProto = attribute.g
+            return graph
+    raise ArtifactError(f"node '{node.name}' has no {name}; compile the artifact again")
 
 
 def _renamed(node: NodeProto, names: dict[str, str]) -> NodeProto:

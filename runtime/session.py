@@ -1,6 +1,6 @@
 """Runs an artifact: all steps at once, or step by step."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,10 @@ import onnx
 from spikec.runtime.backend import make_backend
 from spikec.runtime.counting import Counter
 from spikec.runtime.errors import InputError
-from spikec.runtime.inputs import batches, check_inputs
+from spikec.runtime.inputs import Feeds, batches, check_inputs, why_failed
 from spikec.runtime.manifest import Manifest
-from spikec.runtime.parts import read_model, take_apart
+from spikec.runtime.model_file import read_model
+from spikec.runtime.parts import take_apart
 from spikec.runtime.result import Arrays, Result, Step
 from spikec.runtime.stepwise import Stepwise
 from spikec.runtime.unrolled import Unrolled
@@ -78,7 +79,7 @@ class Session:
         found: dict[int, list[Arrays]] = {t: [] for t in asked}
         total, done = len(next(iter(feeds.values()))), 0
         for batch, count in batches(feeds, self._parts.inputs, batch_size):
-            for t, outputs in self._program.run(batch, asked, counter, count).items():
+            for t, outputs in self._evaluate(batch, asked, counter, count).items():
                 found[t].append({name: value[:count] if value.ndim else value for name, value in outputs.items()})
             done += count
             if progress is not None:
@@ -100,11 +101,22 @@ class Session:
         last = self._asked(steps)[-1]
         yield from self._program.stream(feeds, last)
 
+    def _evaluate(self, batch: Feeds, asked: list[int], counter: Counter | None, count: int) -> dict[int, Arrays]:
+        try:
+            return self._program.run(batch, asked, counter, count)
+        except RuntimeError as error:  # both engines' word for tensors that do not fit together
+            explained = why_failed(error, batch, self._parts.inputs)
+            if explained is None:
+                raise
+            raise explained from error
+
     def _asked(self, steps: int | Sequence[int] | None) -> list[int]:
         limit = self.manifest.steps
-        asked = [limit] if steps is None else [steps] if isinstance(steps, int) else list(steps)
+        asked = [limit] if steps is None else list(steps) if isinstance(steps, Iterable) else [steps]
         if not asked or any(not 1 <= t <= limit for t in asked):
-            raise InputError(f"steps {asked or 'none'} asked; this artifact runs 1 to {limit} (compile it with more --steps)")
+            raise InputError(
+                f"steps {asked or 'none'} asked; this artifact runs 1 to {limit} (compile it with more --steps)"
+            )
         return sorted(set(asked))
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 from onnx import AttributeProto, FunctionProto, NodeProto, TensorProto, helper, numpy_helper
+
 from spikec.runtime.errors import ArtifactError
 
 _FLOAT_TYPES = frozenset({TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16})
@@ -46,9 +47,13 @@ def tensor_from(proto: TensorProto, dtype: torch.dtype, device: torch.device) ->
     """One ONNX tensor as a torch tensor; ArtifactError where its element type has no torch counterpart."""
     target = torch_type(proto.data_type, dtype)
     if target is None:
-        kind = TensorProto.DataType.Name(proto.data_type)
+        known = proto.data_type in TensorProto.DataType.values()
+        kind = TensorProto.DataType.Name(proto.data_type) if known else proto.data_type
         raise ArtifactError(f"tensor {proto.name!r} has element type {kind}, which the evaluator cannot hold")
-    array = numpy_helper.to_array(proto)
+    try:
+        array = numpy_helper.to_array(proto)
+    except ValueError as error:
+        raise ArtifactError(f"tensor {proto.name!r} is damaged: {error}") from error
     if proto.data_type == TensorProto.BFLOAT16:  # numpy has no bfloat16 of its own, float32 holds it exactly
         array = array.astype(np.float32)
     return torch.from_numpy(np.array(array)).to(device, target)

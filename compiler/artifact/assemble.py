@@ -35,7 +35,7 @@ def _loop(network: Recurrent) -> onnx.ModelProto:
         initial = [state.initial for state in network.states]
         outputs = [state.final for state in network.states]
         nodes.append(helper.make_node("Loop", [_STEPS, _TRUE, *initial], outputs, name=LOOP, body=_body(network)))
-        steps = np.array(len(network.schedule), np.int64)
+        steps = np.array(network.steps, np.int64)
         extra = [numpy_helper.from_array(steps, _STEPS), numpy_helper.from_array(np.array(True), _TRUE)]
     return assemble_part(network, [*nodes, *network.readout_nodes()], network.inputs, network.outputs, extra)
 
@@ -51,14 +51,15 @@ def _step(network: Recurrent) -> onnx.ModelProto:
         return _loop(network)
     carried = [(state.initial, state.name) for state in network.states]
     carried += [(name, name) for name in network.held]
+    kinds = [network.carried[initial][0] for initial, _ in carried]
     first = helper.make_node("Equal", [CLOCK, _START], [FIRST], name=FIRST)
     branch = helper.make_node(
         "If",
         [FIRST],
         [_before(name) for _, name in carried],
         name="spikec/states",
-        then_branch=_branch("init", network.init, [initial for initial, _ in carried]),
-        else_branch=_branch("carried", _identities(carried), [f"{name}/kept" for _, name in carried]),
+        then_branch=_branch("init", network.init, [initial for initial, _ in carried], kinds),
+        else_branch=_branch("carried", _identities(carried), [f"{name}/kept" for _, name in carried], kinds),
     )
     renamed = {name: _before(name) for _, name in carried}
     finals = {state.final: state.next for state in network.states}
@@ -91,7 +92,7 @@ def _body(network: Recurrent) -> onnx.GraphProto:
     return helper.make_graph([*network.step, go_on], "step", inputs, outputs)
 
 
-def _branch(name: str, nodes: list[onnx.NodeProto], outputs: list[str]) -> onnx.GraphProto:
+def _branch(name: str, nodes: list[onnx.NodeProto], outputs: list[str], kinds: list[int]) -> onnx.GraphProto:
     """A branch of the If. Branches return tensors of their own, so what they only pass on is wired through."""
     produced = {output for node in nodes for output in node.output}
     wires, results, seen = [], [], set()
@@ -102,7 +103,8 @@ def _branch(name: str, nodes: list[onnx.NodeProto], outputs: list[str]) -> onnx.
             wires.append(helper.make_node("Identity", [output], [f"{output}/{name}{len(wires)}"]))
             results.append(wires[-1].output[0])
         seen.add(output)
-    return helper.make_graph([*nodes, *wires], name, [], [_untyped(result) for result in results])
+    infos = [_untyped(result, kind) for result, kind in zip(results, kinds, strict=True)]
+    return helper.make_graph([*nodes, *wires], name, [], infos)
 
 
 def _identities(carried: list[tuple[str, str]]) -> list[onnx.NodeProto]:
@@ -124,9 +126,9 @@ def _rename(node: onnx.NodeProto, names: dict[str, str]) -> onnx.NodeProto:
     return copy
 
 
-def _untyped(name: str) -> onnx.ValueInfoProto:
-    """A float tensor of any shape: inside the graph, states take the batch's size when the network runs."""
-    return helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
+def _untyped(name: str, kind: int = TensorProto.FLOAT) -> onnx.ValueInfoProto:
+    """A tensor of any shape: inside the graph, states take the batch's size when the network runs."""
+    return helper.make_tensor_value_info(name, kind, None)
 
 
 def _typed(network: Recurrent, name: str, tensor: str) -> onnx.ValueInfoProto:

@@ -6,9 +6,8 @@ import onnx
 from onnx import TensorProto, helper
 
 from spikec.artifact.assemble import assemble_part
-from spikec.artifact.write import write_model
+from spikec.artifact.write import make_folder, write_model
 from spikec.compilation import Artifact
-from spikec.errors import UsageError
 from spikec.lowering import Recurrent
 from spikec.lowering.step_graph import CLOCK
 
@@ -19,10 +18,7 @@ def dump_levels(artifact: Artifact, folder: Path) -> list[Path]:
     Raises:
         UsageError: the folder cannot be made.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"cannot make the folder {folder}: {error.strerror}") from error
+    make_folder(folder)
     files = {f"{i}_{name}": model for i, (name, model) in enumerate(artifact.levels.models.items())}
     files.update({f"4_{name}": model for name, model in level_four(artifact.recurrent).items()})
     files["5_artifact"] = artifact.model
@@ -34,19 +30,21 @@ def dump_levels(artifact: Artifact, folder: Path) -> list[Path]:
 
 
 def level_four(network: Recurrent) -> dict[str, onnx.ModelProto]:
-    """Init, step and readout as models of their own."""
-    held = [_info(name) for name in network.held]
-    initial = [_info(state.initial) for state in network.states]
+    """Init, step and readout as models of their own; without neurons there is no step."""
+    held = [_info(network, name, name) for name in network.held]
+    initial = [_info(network, state.initial, state.initial) for state in network.states]
     clock = helper.make_tensor_value_info(CLOCK, TensorProto.INT64, [])
-    before = [_info(state.name) for state in network.states]
-    after = [_info(state.next) for state in network.states]
-    finals = [_info(state.final) for state in network.states]
+    before = [_info(network, state.name, state.initial) for state in network.states]
+    after = [_info(network, state.next, state.initial) for state in network.states]
+    finals = [_info(network, state.final, state.initial) for state in network.states]
+    step = {"step": assemble_part(network, network.step, [clock, *before, *held], after)} if network.states else {}
     return {
         "init": assemble_part(network, network.init, network.inputs, initial + held),
-        "step": assemble_part(network, network.step, [clock, *before, *held], after),
+        **step,
         "readout": assemble_part(network, network.readout_nodes(), finals + held, network.outputs),
     }
 
 
-def _info(name: str) -> onnx.ValueInfoProto:
-    return helper.make_empty_tensor_value_info(name)
+def _info(network: Recurrent, name: str, tensor: str) -> onnx.ValueInfoProto:
+    """``name`` with the type and shape of the carried ``tensor``: inputs without a type cannot be loaded."""
+    return helper.make_tensor_value_info(name, *network.carried[tensor])

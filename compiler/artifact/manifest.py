@@ -4,6 +4,7 @@ import json
 from importlib.metadata import version
 from typing import Any
 
+import numpy as np
 import onnx
 
 from spikec.calibration.amplitudes import NeuronSetting
@@ -39,14 +40,14 @@ def build_manifest(
         "form": options.form if network.states else "loop",
         "steps": options.steps,
         "dynamics": options.dynamics,
-        "schedule": {"name": _schedule_name(options), "eta": [float(eta) for eta in network.schedule]},
+        "schedule": _schedule_name(options),
         "options": options.as_dict(),
         "inputs": [info.name for info in network.inputs],
         "outputs": [info.name for info in network.outputs],
         "states": [vars(state) for state in network.states],
         "held": list(network.held),
         "readout": {"inputs": network.readout_inputs, "nodes": [node.name for node in network.readout]},
-        "neurons": [_row(setting) for setting in settings],
+        "neurons": [_row(setting, network.schedules[setting.neuron.name]) for setting in settings],
         "source": source,
         "calibration": calibration,
         "tools": {name: version(name) for name in ("spikec", "onnx", "onnxruntime", "onnx-graphsurgeon", "onnxscript", "torch")},
@@ -58,7 +59,7 @@ def _schedule_name(options: Options) -> str:
     return "1/(t+1)" if options.dynamics == "subgradient" else options.schedule
 
 
-def _row(setting: NeuronSetting) -> dict[str, Any]:
+def _row(setting: NeuronSetting, table: np.ndarray) -> dict[str, Any]:
     neuron = setting.neuron
     return {
         "name": neuron.name,
@@ -67,5 +68,6 @@ def _row(setting: NeuronSetting) -> dict[str, Any]:
         "coding": neuron.coding,
         "inputs": list(neuron.values),
         "event": f"{neuron.name}/event",
+        "eta": [float(eta) for eta in table],
         **setting.as_dict(),
     }

@@ -1,6 +1,6 @@
 """From ranges to amplitudes, with the proof that every neuron's schedule reaches its range."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,8 +22,9 @@ _SLACK = 1e-6  # rounding of the float32 tables
 class NeuronSetting:
     """What calibration decided for one neuron.
 
-    ``low`` and ``high`` are the extremes of f over the calibration data; ``reach`` is how far v can travel from v(0) at the
-    neuron's largest amplitude; ``shortfall`` is the largest part of |f - v(0)| that no schedule step can cover, in units of f.
+    ``low`` and ``high`` are the extremes of f over the calibration data; ``reach`` is how far v can travel from v(0) at
+    the neuron's largest amplitude; ``shortfall`` is the largest part of |f - v(0)| that no schedule step can cover, in
+    units of f.
     """
 
     neuron: Neuron
@@ -46,7 +47,7 @@ class NeuronSetting:
             "amplitude": [float(self.amplitude.min()), float(self.amplitude.max())],
             "amplitudes": int(self.amplitude.size),
             "initial": [float(self.initial.min()), float(self.initial.max())],
-            "reach": self.reach,
+            "reach": self.reach if np.isfinite(self.reach) else None,  # JSON has no infinity
             "shortfall": self.shortfall,
             "saturates": self.saturates,
         }
@@ -55,7 +56,7 @@ class NeuronSetting:
 def calibrate(
     model: onnx.ModelProto,
     options: Options,
-    table: np.ndarray,
+    schedules: Mapping[str, np.ndarray],
     data: Dataset,
     *,
     fixed_batch: int | None = None,
@@ -66,7 +67,7 @@ def calibrate(
     Args:
         model: level 3. A calibrated copy is returned.
         options: ``ranges``, ``range_rule``, ``range_per``, ``initial`` and ``dynamics`` are used.
-        table: eta(t), (T,).
+        schedules: eta(t), (T,), of every neuron by its name.
         data: calibration samples.
         fixed_batch: batch size of a model that has a fixed one.
         progress: told (samples done, samples in all).
@@ -83,12 +84,13 @@ def calibrate(
     spread = {name: _spread(stats, initial[name]) for name, stats in statistics.items()}
     percent = percentile(options.range_rule)
     amplitude = spread if percent == 100 else observer.percentiles(initial, spread, percent)
-    travel = 1.0 if options.dynamics == "subgradient" else reach(table)
     settings = []
     for neuron in neurons:
         name = neuron.output
         scaled = options.ranges == "every" or neuron.function == "Relu"
         chosen = amplitude[name] if scaled else np.ones_like(amplitude[name])
+        # the running mean of integrate-and-fire never leaves 0..a
+        travel = 1.0 if options.dynamics == "subgradient" else reach(schedules[neuron.name])
         settings.append(_setting(neuron, statistics[name], chosen, initial[name], spread[name], travel))
     return _write(model, settings), settings
 
@@ -98,7 +100,7 @@ def _initial(stats: Statistics, options: Options) -> np.ndarray:
 
 
 def _spread(stats: Statistics, initial: np.ndarray) -> np.ndarray:
-    return np.maximum(np.abs(stats.high - initial), np.abs(stats.low - initial))
+    return np.asarray(np.maximum(np.abs(stats.high - initial), np.abs(stats.low - initial)))
 
 
 def _setting(

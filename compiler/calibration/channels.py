@@ -2,14 +2,14 @@
 
 from spikec.lowering.network import Network, Neuron
 
-_CHANNELS_FIRST = frozenset("Conv ConvTranspose BatchNormalization MaxPool AveragePool".split())
-_CHANNELS_LAST = frozenset("MatMul Gemm LayerNormalization".split())
+_CHANNELS_FIRST = frozenset(["Conv", "ConvTranspose", "BatchNormalization", "MaxPool", "AveragePool"])
+_CHANNELS_LAST = frozenset(["MatMul", "Gemm", "LayerNormalization"])
 
 
 def channel_axis(network: Network, neuron: Neuron) -> int | None:
     """The channel axis of ``neuron``'s output, or None where its rank or channel count is unknown.
 
-    Told by the weights before it: Conv puts channels on axis 1, MatMul on the last; a norm along the last axis likewise.
+    Told by the weights before it: Conv puts channels on axis 1, MatMul on the last; so does a norm along the last axis.
     """
     shape = network.shapes.get(neuron.output)
     if shape is None or len(shape) < 2:

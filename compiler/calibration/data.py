@@ -1,6 +1,5 @@
 """Where samples come from: an .npz file, arrays, an iterable of batches, or seeded random numbers."""
 
-import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from spikec.calibration.npz_file import read_arrays
 from spikec.calibration.signature import InputSpec, check_arrays
 from spikec.errors import UsageError
 
@@ -28,7 +28,7 @@ class Dataset:
         return len(next(iter(self.feeds.values())))
 
     def batches(self, size: int = BATCH, *, fixed: int | None = None) -> Iterator[dict[str, np.ndarray]]:
-        """The samples in batches of ``size``; a model of a ``fixed`` batch size gets whole batches of that size only."""
+        """The samples in batches of ``size``; a model of a ``fixed`` batch size gets whole batches only."""
         step = fixed or size
         last = len(self) - len(self) % fixed if fixed else len(self)
         for start in range(0, last, step):
@@ -45,17 +45,11 @@ def load_npz(path: str | Path, specs: Sequence[InputSpec]) -> Dataset:
     Raises:
         UsageError: the file is missing or no .npz, or its arrays do not fit the model.
     """
-    arrays = _read(Path(path))
-    labels = arrays.pop(LABELS, None) if LABELS not in {spec.name for spec in specs} else None
-    feeds = check_arrays(arrays, specs, str(path))
-    count = len(next(iter(feeds.values())))
-    if labels is not None and (labels.shape != (count,) or not np.issubdtype(labels.dtype, np.integer)):
-        raise UsageError(f"{path}: labels must be {count} integers, one a sample, not {labels.dtype} {labels.shape}")
-    return Dataset(feeds, labels, str(path))
+    return _dataset(read_arrays(Path(path)), specs, str(path))
 
 
 def from_source(source: Any, specs: Sequence[InputSpec]) -> Dataset:
-    """Samples from a path to an .npz, one array (models with one input), a mapping of arrays, or an iterable of batches.
+    """Samples from a path to an .npz, an array (models with one input), a mapping of arrays, or an iterable of batches.
 
     A batch is an array, a mapping, or a tuple that starts with one entry per input (labels behind them are left out).
     Torch tensors count as arrays.
@@ -66,16 +60,16 @@ def from_source(source: Any, specs: Sequence[InputSpec]) -> Dataset:
     if isinstance(source, (str, Path)):
         return load_npz(source, specs)
     if isinstance(source, Dataset):
-        return Dataset(check_arrays(source.feeds, specs, source.origin), source.labels, source.origin)
+        labels = {} if source.labels is None else {LABELS: source.labels}
+        return _dataset({**source.feeds, **labels}, specs, source.origin)
     if _is_array(source) or isinstance(source, Mapping):
-        return Dataset(check_arrays(_by_name(source, specs), specs, "the calibration data"))
+        return _dataset(_by_name(source, specs), specs, "the calibration data", "arrays")
     if not isinstance(source, Iterable):
         raise UsageError(f"calibration data cannot be a {type(source).__name__}; give a path, arrays or batches")
     batches = [_by_name(batch, specs) for batch in source]
     if not batches:
         raise UsageError("the calibration data holds no batches")
-    joined = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
-    return Dataset(check_arrays(joined, specs, "the calibration data"), origin="batches")
+    return _dataset(_joined(batches), specs, "the calibration data", "batches")
 
 
 def random_data(specs: Sequence[InputSpec], seed: int, samples: int = RANDOM_SAMPLES) -> Dataset:
@@ -88,24 +82,25 @@ def random_data(specs: Sequence[InputSpec], seed: int, samples: int = RANDOM_SAM
     feeds = {}
     for spec in specs:
         if not np.issubdtype(spec.dtype, np.floating):
-            raise UsageError(f"input '{spec.name}' is {spec.dtype}: random values would mean nothing; give calibration data")
-        if spec.shape is None or any(dim is None for dim in spec.shape[1:]):
+            raise UsageError(
+                f"input '{spec.name}' is {spec.dtype}: random values would mean nothing; give calibration data"
+            )
+        known = [dim for dim in (spec.shape or ())[1:] if dim is not None]
+        if spec.shape is None or len(known) < len(spec.shape[1:]):
             raise UsageError(f"input '{spec.name}' has unknown dimensions ({spec.describe()}); give calibration data")
-        shape = (spec.batch or samples, *spec.shape[1:])
-        feeds[spec.name] = generator.standard_normal(shape).astype(spec.dtype)
+        feeds[spec.name] = generator.standard_normal((spec.batch or samples, *known)).astype(spec.dtype)
     return Dataset(feeds, origin=f"random numbers, seed {seed}")
 
 
-def _read(path: Path) -> dict[str, np.ndarray]:
-    if not path.is_file():
-        raise UsageError(f"there is no file {path}")
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            if isinstance(archive, np.ndarray):
-                raise UsageError(f"{path} is a single array; save it with numpy.savez under the name of the model's input")
-            return {name: archive[name] for name in archive.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise UsageError(f"{path} is not an .npz file that can be read ({str(error).splitlines()[0]})") from error
+def _dataset(arrays: Mapping[str, np.ndarray], specs: Sequence[InputSpec], source: str, origin: str = "") -> Dataset:
+    """Inputs and labels told apart and checked; ``source`` names the data in messages."""
+    is_input = LABELS in {spec.name for spec in specs}
+    labels = None if is_input else arrays.get(LABELS)
+    feeds = check_arrays({n: a for n, a in arrays.items() if is_input or n != LABELS}, specs, source)
+    count = len(next(iter(feeds.values())))
+    if labels is not None and (labels.shape != (count,) or not np.issubdtype(labels.dtype, np.integer)):
+        raise UsageError(f"{source}: labels must be {count} integers, one a sample, not {labels.dtype} {labels.shape}")
+    return Dataset(feeds, labels, origin or source)
 
 
 def _is_array(value: Any) -> bool:
@@ -114,8 +109,29 @@ def _is_array(value: Any) -> bool:
 
 def _by_name(batch: Any, specs: Sequence[InputSpec]) -> dict[str, np.ndarray]:
     if isinstance(batch, Mapping):
-        return {str(name): np.asarray(value) for name, value in batch.items()}
+        return {str(name): _array(value) for name, value in batch.items()}
+    if not _is_array(batch) and not isinstance(batch, Sequence):
+        raise UsageError(f"a batch cannot be a {type(batch).__name__}; give an array, a mapping or a tuple of arrays")
     values = [batch] if _is_array(batch) else list(batch)[: len(specs)]
     if len(values) != len(specs):
         raise UsageError(f"a batch has {len(values)} arrays, the model has {len(specs)} inputs")
-    return {spec.name: np.asarray(value) for spec, value in zip(specs, values, strict=True)}
+    return {spec.name: _array(value) for spec, value in zip(specs, values, strict=True)}
+
+
+def _array(value: Any) -> np.ndarray:
+    """As numpy array; torch tensors wherever they are and whether or not they record gradients."""
+    try:
+        return np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
+    except (TypeError, ValueError) as error:  # a type that numpy does not have, a ragged list
+        raise UsageError(f"the calibration data holds a {type(value).__name__} that is no array: {error}") from error
+
+
+def _joined(batches: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    names = set(batches[0])
+    odd = next((batch for batch in batches if set(batch) != names), None)
+    if odd is not None:
+        raise UsageError(f"one batch holds {', '.join(sorted(names))}, another {', '.join(sorted(odd))}")
+    try:
+        return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+    except ValueError as error:
+        raise UsageError(f"the batches of the calibration data do not fit together: {error}") from error

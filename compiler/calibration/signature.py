@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
-from spikec.errors import UsageError
+from spikec.errors import ModelError, UsageError
 
 
 @dataclass(frozen=True)
@@ -26,18 +26,24 @@ class InputSpec:
         """For messages: ``float32 (N, 3, 32, 32)``."""
         if self.shape is None:
             return f"{self.dtype} of any shape"
-        dims = ", ".join("N" if i == 0 and d is None else "?" if d is None else str(d) for i, d in enumerate(self.shape))
+        dims = ", ".join(
+            "N" if i == 0 and d is None else "?" if d is None else str(d) for i, d in enumerate(self.shape)
+        )
         return f"{self.dtype} ({dims})"
 
 
 def signature(model: onnx.ModelProto) -> list[InputSpec]:
-    """The inputs of ``model`` that a caller has to feed."""
+    """The inputs of ``model`` that a caller has to feed.
+
+    Raises:
+        ModelError: one is no tensor.
+    """
     stored = {tensor.name for tensor in model.graph.initializer}
     return [_spec(info) for info in model.graph.input if info.name not in stored]
 
 
 def check_arrays(arrays: Mapping[str, np.ndarray], specs: Sequence[InputSpec], source: str) -> dict[str, np.ndarray]:
-    """The arrays that the inputs in ``specs`` take, checked for name, type, shape, finiteness and a common sample count.
+    """The arrays that the inputs in ``specs`` take, checked for name, type, shape, finiteness and equal sample counts.
 
     Raises:
         UsageError: the first thing that does not fit, with what was expected; ``source`` names the data in the message.
@@ -60,8 +66,8 @@ def check_arrays(arrays: Mapping[str, np.ndarray], specs: Sequence[InputSpec], s
 def _check_array(array: np.ndarray, spec: InputSpec, source: str) -> None:
     if array.dtype != spec.dtype:
         raise UsageError(
-            f"{source}: '{spec.name}' is {array.dtype}, the model takes {spec.dtype}; scale it as the model expects and "
-            f"convert it with .astype('{spec.dtype}')"
+            f"{source}: '{spec.name}' is {array.dtype}, the model takes {spec.dtype}; scale it as the model expects "
+            f"and convert it with .astype('{spec.dtype}')"
         )
     if array.ndim == 0 or (spec.shape is not None and not _fits(array.shape, spec.shape)):
         raise UsageError(f"{source}: '{spec.name}' has shape {array.shape}, the model takes {spec.describe()}")
@@ -79,6 +85,10 @@ def _fits(shape: tuple[int, ...], expected: tuple[int | None, ...]) -> bool:
 
 def _spec(info: onnx.ValueInfoProto) -> InputSpec:
     kind = info.type.tensor_type
+    if not kind.elem_type:
+        raise ModelError(
+            f"input '{info.name}' is of {info.type.WhichOneof('value')}, not a tensor; export with plain tensors"
+        )
     shape = None
     if kind.HasField("shape"):
         shape = tuple(dim.dim_value if dim.HasField("dim_value") else None for dim in kind.shape.dim)

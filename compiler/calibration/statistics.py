@@ -1,12 +1,13 @@
 """Extremes, means and percentiles of every neuron's output over the calibration data."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import onnx
 
 from spikec.calibration.data import Dataset
+from spikec.errors import ModelError
 from spikec.onnx_session import open_session, run_session
 
 _BINS = 2048  # a percentile is exact to 1/2048 of the range
@@ -36,13 +37,19 @@ class Observer:
         self.session = open_session(_with_outputs(model, list(axes)))
 
     def statistics(self) -> dict[str, Statistics]:
-        """One pass: extremes and means, by tensor name."""
+        """One pass: extremes and means, by tensor name.
+
+        Raises:
+            ModelError: a value is NaN or infinite.
+        """
         low: dict[str, np.ndarray] = {}
         high: dict[str, np.ndarray] = {}
         total: dict[str, np.ndarray] = {}
         count: dict[str, int] = {}
         rank: dict[str, int] = {}
         for name, value in self._values():
+            if not np.isfinite(value).all():
+                raise ModelError(f"'{name}' is NaN or infinite on some of the calibration data; check the data's scale")
             rank[name], rows = value.ndim, _by_channel(value, self.axes[name])
             low[name] = np.minimum(low.get(name, np.inf), rows.min(axis=1))
             high[name] = np.maximum(high.get(name, -np.inf), rows.max(axis=1))
@@ -50,7 +57,9 @@ class Observer:
             count[name] = count.get(name, 0) + rows.shape[1]
         return {n: Statistics(self.axes[n], rank[n], low[n], high[n], total[n] / count[n]) for n in low}
 
-    def percentiles(self, centre: dict[str, np.ndarray], top: dict[str, np.ndarray], percent: float) -> dict[str, np.ndarray]:
+    def percentiles(
+        self, centre: dict[str, np.ndarray], top: dict[str, np.ndarray], percent: float
+    ) -> dict[str, np.ndarray]:
         """One more pass: the percentile of |f - centre| per channel, ``top`` being its known maximum."""
         counts: dict[str, np.ndarray] = {}
         for name, value in self._values():
@@ -62,7 +71,7 @@ class Observer:
             counts[name] = counts.get(name, 0) + found
         return {name: _percentile(histogram, top[name], percent) for name, histogram in counts.items()}
 
-    def _values(self):  # type: ignore[no-untyped-def]  # noqa: ANN202
+    def _values(self) -> Iterator[tuple[str, np.ndarray]]:
         size = max(1, len(self.data))
         done = 0
         for batch in self.data.batches(fixed=self.fixed):

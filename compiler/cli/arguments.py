@@ -19,5 +19,7 @@ Dynamics = Annotated[
 ]
 Granularity = Annotated[
     str | None,
-    typer.Option(help="composite: a neuron may hold a row or window; strict: elementwise neurons only.", show_default=False),
+    typer.Option(
+        help="composite: a neuron may hold a row or window; strict: elementwise neurons only.", show_default=False
+    ),
 ]

@@ -38,7 +38,7 @@ def compile_(
 ) -> None:
     """Convert a trained network into a spiking one and write it as one ONNX file."""
     from spikec.artifact.dump import dump_levels
-    from spikec.artifact.write import check_writable
+    from spikec.artifact.write import check_apart, check_writable, make_folder
     from spikec.compilation import Progress, compile
     from spikec.options import from_preset
 
@@ -56,7 +56,10 @@ def compile_(
         initial=initial,
         seed=seed,
     )
-    check_writable(output)  # before minutes of work
+    check_apart(output, model, calibration)  # all this before minutes of work
+    check_writable(output)
+    if dump is not None:
+        make_folder(dump)
     with progress_bar(show=not as_json) as bar:
         stage, samples = _callbacks(bar)
         artifact = compile(model, calibration=calibration, options=options, progress=Progress(stage, samples))

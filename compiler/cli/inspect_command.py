@@ -11,18 +11,20 @@ from spikec.cli.output import number, print_json, print_table, print_warnings
 def inspect(artifact: Artifact, as_json: Json = False) -> None:
     """Print an artifact's time steps, schedule, origin, and every neuron's function, range and reach."""
     from spikec.runtime import read_manifest, read_model
+    from spikec.runtime.parts import take_apart
 
-    manifest = read_manifest(read_model(artifact)).raw
+    model = read_model(artifact)
+    manifest = read_manifest(model, artifact).raw
+    take_apart(model)  # refuses a damaged graph
     if as_json:
         print_json(manifest)
         return
-    eta = manifest["schedule"]["eta"]
     source, tools = manifest["source"], manifest["tools"]
     facts = [
         ["form", manifest["form"]],
         ["time steps", manifest["steps"]],
         ["dynamics", manifest["dynamics"]],
-        ["schedule", f"{manifest['schedule']['name']}: eta {number(eta[0])} .. {number(eta[-1])}, sum {number(sum(eta))}"],
+        ["schedule", manifest["schedule"]],
         ["input coding", manifest["options"]["coding"]],
         ["granularity", manifest["options"]["granularity"]],
         ["source", f"{source['name']} ({source['kind']}), sha256 {source['sha256'][:16]}..."],
@@ -31,7 +33,7 @@ def inspect(artifact: Artifact, as_json: Json = False) -> None:
         ["made with", ", ".join(f"{name} {tools[name]}" for name in sorted(tools))],
     ]
     print_table(artifact, ["what", "value"], facts)
-    columns = ["neuron", "f", "kind", "range", "amplitude", "v(0)", "schedule", "reach", "saturates"]
+    columns = ["neuron", "f", "kind", "range", "amplitude", "v(0)", "eta", "reach", "saturates"]
     rows = [_row(neuron, manifest) for neuron in manifest["neurons"]]
     print_table(f"{len(rows)} neuron nodes", columns, rows, right=["range", "amplitude", "v(0)", "reach"])
     print_warnings(manifest["warnings"])
@@ -46,7 +48,7 @@ def _row(neuron: dict[str, Any], manifest: dict[str, Any]) -> list[str]:
         _span(neuron["range"], always=True),
         _span(neuron["amplitude"]),
         _span(neuron["initial"]),
-        "float" if neuron["coding"] == "float" else manifest["schedule"]["name"],
+        f"{number(neuron['eta'][0])} .. {number(neuron['eta'][-1])}",
         number(neuron["reach"]),
         "YES" if neuron["saturates"] else "no",
     ]

@@ -4,7 +4,6 @@ import os
 import sys
 import traceback
 
-import click
 import typer
 
 from spikec.cli import compile_command, inspect_command, plan_command, run_command
@@ -12,11 +11,14 @@ from spikec.cli.output import print_error
 
 OK, USAGE, INTERNAL, INTERRUPTED = 0, 2, 4, 130
 
+# typer's own copy of click or click itself, by version: what a wrong command line raises is told by a class both export
+_COMMAND_LINE: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
+
 app = typer.Typer(
     name="spikec",
     help="Compile trained neural networks into spiking neural networks: ONNX in, ONNX out.\n\n"
-    "Exit codes: 0 good, 1 check failed, 2 usage, 3 model invalid or unsupported, 4 internal error, 5 missing environment.",
-    no_args_is_help=True,
+    "Exit codes: 0 good, 1 check failed, 2 usage, 3 model invalid or unsupported, 4 internal error, "
+    "5 missing environment.",
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -28,12 +30,17 @@ app.command("inspect")(inspect_command.inspect)
 
 
 @app.callback(invoke_without_command=True)
-def _version(version: bool = typer.Option(False, "--version", help="Print the version and exit.")) -> None:
+def _root(
+    context: typer.Context, version: bool = typer.Option(False, "--version", help="Print the version and exit.")
+) -> None:
     if version:
         from spikec import __version__
 
         typer.echo(f"spikec {__version__}")
         raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(USAGE)
 
 
 def main() -> None:
@@ -46,18 +53,21 @@ def execute(arguments: list[str]) -> int:
     as_json = "--json" in arguments
     try:
         result = app(arguments, prog_name="spikec", standalone_mode=False)
-        return result if isinstance(result, int) else OK
-    except click.exceptions.NoArgsIsHelpError as error:
-        error.show()
+    except _COMMAND_LINE as error:
+        print_error(error.format_message(), USAGE, as_json)  # type: ignore[attr-defined]
         return USAGE
-    except click.ClickException as error:
-        print_error(error.format_message(), USAGE, as_json)
-        return USAGE
-    except (KeyboardInterrupt, click.Abort):
-        print_error("interrupted", INTERRUPTED, as_json)
-        return INTERRUPTED
+    except (KeyboardInterrupt, typer.Abort):
+        return _interrupted(as_json)
     except Exception as error:
         return _failed(error, as_json)
+    if result == INTERRUPTED:  # what newer versions of typer make of Ctrl-C
+        return _interrupted(as_json)
+    return result if isinstance(result, int) else OK
+
+
+def _interrupted(as_json: bool) -> int:
+    print_error("interrupted", INTERRUPTED, as_json)
+    return INTERRUPTED
 
 
 def _failed(error: Exception, as_json: bool) -> int:

@@ -10,14 +10,15 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 _PIPE_WIDTH = 160
 STDERR = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def print_json(value: dict[str, Any]) -> None:
-    """One JSON document on stdout."""
-    typer.echo(json.dumps(value, indent=2))
+    """One JSON document on stdout (JSON has no infinity and no NaN)."""
+    typer.echo(json.dumps(value, indent=2, allow_nan=False))
 
 
 def print_error(message: str, code: int, as_json: bool) -> None:
@@ -36,11 +37,11 @@ def print_warnings(warnings: Sequence[str]) -> None:
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], right: Sequence[str] = ()) -> None:
     """A table on stdout; columns named in ``right`` are aligned to the right. Wide names fold, nothing is cut off."""
-    table = Table(title=title, title_justify="left", header_style="bold")
+    table = Table(title=Text(title), title_justify="left", header_style="bold")
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(str(cell) for cell in row))
+        table.add_row(*(Text(str(cell)) for cell in row))  # not markup: names may hold brackets
     # a pipe has no width of its own: wide enough that names stay on one line
     width = None if sys.stdout.isatty() else _PIPE_WIDTH
     Console(highlight=False, width=width).print(table)
@@ -49,11 +50,12 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]
 @contextmanager
 def progress_bar(show: bool) -> Iterator[Progress]:
     """A progress bar on stderr that leaves nothing behind; silent where stderr is no terminal."""
+    disabled = not show or not STDERR.is_terminal  # elsewhere it would leave an empty line
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeElapsedColumn(), console=STDERR, transient=True, disable=not show) as progress:
+    with Progress(*columns, TimeElapsedColumn(), console=STDERR, transient=True, disable=disabled) as progress:
         yield progress
 
 
-def number(value: float) -> str:
-    """A number in four significant digits."""
-    return f"{value:.4g}"
+def number(value: float | None) -> str:
+    """A number in four significant digits; None stands for a bound that is not there."""
+    return "any" if value is None else f"{value:.4g}"

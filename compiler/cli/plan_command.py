@@ -28,7 +28,9 @@ def plan(
     if as_json:
         print_json(result.as_dict())
         return UNSUPPORTED if result.unsupported else 0
-    print_table("Nodes", ["node", "operator", "becomes", "how"], [[n.name, n.op, n.fate, n.detail] for n in result.nodes])
+    print_table(
+        "Nodes", ["node", "operator", "becomes", "how"], [[n.name, n.op, n.fate, n.detail] for n in result.nodes]
+    )
     rows = [[r["name"], r["kind"], r["function"], _count(r["per_sample"])] for r in result.neurons]
     print_table("Neurons", ["neuron", "kind", "f", "per sample"], rows, right=["per sample"])
     counts = Counter(node.fate for node in result.nodes)

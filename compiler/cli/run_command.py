@@ -1,6 +1,9 @@
 """``spikec run``: an artifact on samples from a file."""
 
 import io
+import re
+import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,7 +22,9 @@ def run(
     input_: Annotated[
         Path, typer.Option("--input", "-i", help="An .npz with one array per input, and labels if there are.", **_HIDE)
     ],
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the outputs to this .npz.", **_HIDE)] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write the outputs to this .npz.", **_HIDE)
+    ] = None,
     steps: Annotated[str | None, typer.Option(help="Numbers of steps, as 4,8,16; all T by default.", **_HIDE)] = None,
     backend: Annotated[str, typer.Option(help="torch or onnxruntime.")] = "torch",
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
@@ -27,23 +32,26 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Run an artifact: outputs, spike rates, and with labels the accuracy at each number of steps."""
-    from spikec.artifact.write import check_writable, write_bytes
+    from spikec.artifact.write import check_apart, check_writable, write_bytes
     from spikec.calibration import load_npz, signature
-    from spikec.runtime import Session, read_model
+    from spikec.runtime import Session, read_manifest, read_model
 
-    if backend not in ("torch", "onnxruntime"):
-        raise UsageError(f"there is no backend '{backend}'; choose torch or onnxruntime")
+    _check_engine(backend, device)
     asked = _parse_steps(steps)
     if output is not None:
+        check_apart(output, artifact, input_)
         check_writable(output)
     model = read_model(artifact)
+    inputs = read_manifest(model, artifact).inputs
     session = Session(model, backend, device)
-    specs = [spec for spec in signature(model) if spec.name in session.manifest.inputs]
-    data = load_npz(input_, specs)
+    data = load_npz(input_, [spec for spec in signature(model) if spec.name in inputs])
     with progress_bar(show=not as_json) as bar:
         task = bar.add_task("running", total=len(data))
         result = session.run(
-            data.feeds, asked, batch_size=batch_size, progress=lambda done, total: bar.update(task, completed=done, total=total)
+            data.feeds,
+            asked,
+            batch_size=batch_size,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     if output is not None:
         write_bytes(_npz(result.outputs), output)
@@ -64,23 +72,44 @@ def run(
         _print(summary, sorted(result.outputs))
 
 
+def _check_engine(backend: str, device: str) -> None:
+    """A wrong word is told apart from a device that is not there."""
+    if backend not in ("torch", "onnxruntime"):
+        raise UsageError(f"there is no backend '{backend}'; choose torch or onnxruntime")
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", device):
+        raise UsageError(f"there is no device '{device}'; write cpu, cuda or cuda:N")
+
+
 def _parse_steps(text: str | None) -> list[int] | None:
     if text is None:
         return None
     try:
         return [int(part) for part in text.split(",")]
     except ValueError:
-        raise UsageError(f"--steps {text} is not a list of whole numbers; write --steps 4,8,16") from None
+        raise UsageError(f"--steps '{text}' is not a list of whole numbers; write --steps 4,8,16") from None
 
 
 def _accuracy(outputs: dict[int, dict[str, np.ndarray]], labels: np.ndarray | None) -> dict[str, float] | None:
-    """Share of samples whose largest output is the label's, for the first output of two dimensions."""
+    """Share of samples whose class is the label's."""
     if labels is None:
         return None
-    scores = {t: next((value for value in found.values() if value.ndim == 2), None) for t, found in outputs.items()}
-    if any(value is None for value in scores.values()):
-        raise UsageError("the input file has labels, but the artifact has no output of class scores (N, classes)")
-    return {str(t): float(np.mean(value.argmax(axis=1) == labels)) for t, value in scores.items() if value is not None}
+    return {str(t): float(np.mean(_classes(found, labels) == labels)) for t, found in outputs.items()}
+
+
+def _classes(outputs: Mapping[str, np.ndarray], labels: np.ndarray) -> np.ndarray:
+    """The class of every sample: whole numbers (N,) or (N, k), best first, as of ArgMax and TopK, else from scores."""
+    for value in outputs.values():
+        if np.issubdtype(value.dtype, np.integer) and value.ndim in (1, 2) and value.size:
+            return np.asarray(value if value.ndim == 1 else value[:, 0])
+    for value in outputs.values():
+        if value.ndim == 2 and value.shape[1] > 1:
+            low, high, last = labels.min(), labels.max(), value.shape[1] - 1
+            if low < 0 or high > last:
+                raise UsageError(f"the labels go from {low} to {high}, the artifact knows classes 0 to {last}")
+            return np.asarray(value.argmax(axis=1))
+    raise UsageError(
+        "the input file has labels, but the artifact has no output of classes (N,) or class scores (N, classes)"
+    )
 
 
 def _npz(outputs: dict[int, dict[str, np.ndarray]]) -> bytes:
@@ -88,7 +117,11 @@ def _npz(outputs: dict[int, dict[str, np.ndarray]]) -> bytes:
     arrays = {f"{name}@{t}": value for t, found in outputs.items() for name, value in found.items()}
     arrays |= outputs[max(outputs)]
     buffer = io.BytesIO()
-    np.savez(buffer, **arrays)  # type: ignore[arg-type]
+    # not numpy.savez: it takes names as keywords, and an output may be called "file"
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, value in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+                np.lib.format.write_array(entry, value)
     return buffer.getvalue()
 
 

@@ -1,39 +1,54 @@
 """Reads an ONNX file, with the external data beside it."""
 
 import hashlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError
-from onnx.external_data_helper import ExternalDataInfo, load_external_data_for_model, uses_external_data
+from onnx.external_data_helper import (
+    ExternalDataInfo,
+    _get_all_tensors,
+    load_external_data_for_model,
+    uses_external_data,
+)
 
 from spikec.errors import ModelError, UsageError
 from spikec.frontends.source import Source
+from spikec.frontends.validity import check_valid, reason
 
 
 def load_file(path: Path) -> Source:
     """The model in the file ``path``.
 
     Raises:
-        UsageError: there is no such file.
+        UsageError: there is no such file, or it cannot be read.
         ModelError: it is no ONNX model, is damaged, or its external data is missing or outside the model's folder.
     """
-    if not path.is_file():
-        raise UsageError(f"there is no file {path}; a model is an ONNX file, timm:NAME or package.module:factory")
-    content = path.read_bytes()
+    content = _read(path)
     model = _parse(content, path)
     digest = hashlib.sha256(content)
-    for data_file in _external_files(model, path):
-        digest.update(data_file.read_bytes())
     try:
+        for data_file in _external_files(model, path):
+            digest.update(data_file.read_bytes())
         load_external_data_for_model(model, str(path.parent))
-        onnx.checker.check_model(model)
-    except onnx.checker.ValidationError as error:
-        raise ModelError(f"{path} is not a valid ONNX model: {_reason(error)}") from error
-    except (OSError, ValueError, RuntimeError) as error:
-        raise ModelError(f"{path}: its external data cannot be read: {_reason(error)}") from error
+    except (OSError, ValueError, RuntimeError, onnx.checker.ValidationError) as error:
+        raise ModelError(f"{path}: its external data cannot be read: {reason(error)}") from error
+    check_valid(model, str(path))
     return Source(model, path.name, "onnx", digest.hexdigest())
+
+
+def _read(path: Path) -> bytes:
+    # os.path says no where pathlib raises: names too long, for example
+    if os.path.isdir(path):
+        raise UsageError(f"{path} is a folder; give the ONNX file in it")
+    if not os.path.isfile(path):
+        raise UsageError(f"there is no file {path}; a model is an ONNX file, timm:NAME or package.module:factory")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
 
 
 def _parse(content: bytes, path: Path) -> onnx.ModelProto:
@@ -42,7 +57,7 @@ def _parse(content: bytes, path: Path) -> onnx.ModelProto:
     except DecodeError as error:
         raise ModelError(f"{path} is not an ONNX file, or is cut short; export or copy it again") from error
     if not model.HasField("graph") or not model.opset_import:
-        raise ModelError(f"{path} is not an ONNX file: it holds no graph")
+        raise ModelError(f"{path} is not an ONNX file, or is cut short: it holds no graph; export or copy it again")
     return model
 
 
@@ -50,20 +65,18 @@ def _external_files(model: onnx.ModelProto, path: Path) -> Iterator[Path]:
     """The files with the model's external data, each once, after checking where they are."""
     folder = path.parent.resolve()
     seen: set[Path] = set()
-    for tensor in onnx.external_data_helper._get_all_tensors(model):
+    for tensor in _get_all_tensors(model):
         if not uses_external_data(tensor):
             continue
         location = ExternalDataInfo(tensor).location
         target = (folder / location).resolve()
         if Path(location).is_absolute() or not target.is_relative_to(folder):
-            raise ModelError(f"{path}: tensor '{tensor.name}' lies outside the model's folder ({location}), which is refused")
+            raise ModelError(
+                f"{path}: the weights of '{tensor.name}' lie outside the model's folder ({location}), which is "
+                "refused; put the file itself beside the model"
+            )
         if not target.is_file():
-            raise ModelError(f"{path}: its external data {location} is missing; put it beside the model")
+            raise ModelError(f"{path}: its external data '{location}' is missing; put it beside the model")
         if target not in seen:
             seen.add(target)
             yield target
-
-
-def _reason(error: Exception) -> str:
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return lines[0][:300] if lines else type(error).__name__

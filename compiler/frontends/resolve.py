@@ -1,5 +1,6 @@
 """Decides which front end a model is for."""
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -8,18 +9,20 @@ import onnx
 
 from spikec.errors import UsageError
 from spikec.frontends.source import Source
+from spikec.frontends.validity import check_valid
 
 _FACTORY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*\Z")
 
 
 def load_model(model: Any, example_inputs: Any = None) -> Source:
-    """The ONNX model behind ``model``: a path, ``timm:NAME``, ``package.module:factory``, a ModelProto or a torch module.
+    """The ONNX model behind ``model``: a path, ``timm:NAME``, ``package.module:factory``, a ModelProto, a torch module.
 
     Raises:
         UsageError: nothing of that kind is there.
         ModelError: it is there and cannot be read or exported.
     """
     if isinstance(model, onnx.ModelProto):
+        check_valid(model, "the model")
         return Source.of(model, model.graph.name or "model", "onnx")
     if isinstance(model, (str, Path)):
         return _by_name(str(model))
@@ -38,7 +41,7 @@ def _by_name(name: str) -> Source:
         from spikec.frontends.timm_model import load_timm
 
         return load_timm(name)
-    if not Path(name).exists() and _FACTORY.fullmatch(name):
+    if _FACTORY.fullmatch(name) and not os.path.exists(name):
         from spikec.frontends.factory import load_factory
 
         return load_factory(name)

@@ -1,6 +1,8 @@
 """Models of the timm zoo by name: ``timm:convnext_atto?num_classes=10``."""
 
 import ast
+import difflib
+import os
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -9,13 +11,15 @@ import torch
 from spikec.errors import ModelError, UsageError
 from spikec.frontends.source import Source
 from spikec.frontends.torch_module import export_module
+from spikec.quiet import quiet
 
 
 def load_timm(name: str) -> Source:
     """The timm model that ``name`` describes, exported.
 
-    Options behind ``?`` go to ``timm.create_model`` (``num_classes=10&in_chans=1&checkpoint_path=FILE&pretrained=true``),
-    but for two: ``input=3x64x64``, the size of one sample if it is not the model's own, and ``seed``, of random weights.
+    Options behind ``?`` go to ``timm.create_model``
+    (``num_classes=10&in_chans=1&checkpoint_path=FILE&pretrained=true``), but for two: ``input=3x64x64``, the size of
+    one sample if it is not the model's own, and ``seed``, of random weights.
 
     Raises:
         UsageError: no such model, or an option that timm does not take.
@@ -27,17 +31,14 @@ def load_timm(name: str) -> Source:
     options = {key: _value(text) for key, text in parse_qsl(query, keep_blank_values=True)}
     size, seed = options.pop("input", None), options.pop("seed", 0)
     if not timm.is_model(model_name):
-        near = ", ".join(timm.list_models(f"*{model_name[:6]}*")[:5]) or "see timm.list_models()"
-        raise UsageError(f"timm has no model '{model_name}'; near it: {near}")
+        near = difflib.get_close_matches(model_name, timm.list_models(), cutoff=0.5)
+        hint = f"near it are {', '.join(near)}" if near else "timm.list_models() names them all"
+        raise UsageError(f"timm has no model '{model_name}'; {hint}")
     if not isinstance(seed, int):
         raise UsageError(f"seed={seed} is not a whole number")
+    _check_checkpoint(options.get("checkpoint_path"))
     model = _create(model_name, options, seed)
-    shape = _shape(size) if size is not None else tuple(model.pretrained_cfg["input_size"])
-    if size is None and "img_size" in options:
-        shape = (shape[0], *_square(options["img_size"]))
-    if size is None and "in_chans" in options:
-        shape = (int(options["in_chans"]), *shape[1:])
-    source = export_module(model, torch.zeros(2, *shape), name, "timm")
+    source = export_module(model, _zeros(_sample_shape(model, size, options)), name, "timm")
     if not (options.get("pretrained") or options.get("checkpoint_path")):
         source.warnings.append(
             f"{name} has random weights: add ?pretrained=true or ?checkpoint_path=FILE to convert a trained network"
@@ -48,16 +49,43 @@ def load_timm(name: str) -> Source:
 def _create(model_name: str, options: dict[str, Any], seed: int) -> torch.nn.Module:
     import timm
 
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    given = "&".join(f"{key}={value}" for key, value in options.items()) or "no options"
+    with torch.random.fork_rng(), quiet():
         try:
+            torch.manual_seed(seed)
             model: torch.nn.Module = timm.create_model(model_name, **options)
         except TypeError as error:
-            raise UsageError(f"timm:{model_name} does not take these options: {error}") from error
+            raise UsageError(f"timm:{model_name} does not take {given}: {error}") from error
         except Exception as error:  # downloads, checkpoints and model code fail in many ways
-            reason = str(error).strip().splitlines() or [type(error).__name__]
-            raise ModelError(f"timm:{model_name} cannot be made: {reason[0][:300]}") from error
+            reason = f"{type(error).__name__}: {error}".strip().splitlines()[0]
+            raise ModelError(f"timm:{model_name} cannot be made with {given}: {reason[:300]}") from error
     return model
+
+
+def _sample_shape(model: Any, size: Any, options: dict[str, Any]) -> tuple[int, ...]:
+    """Channels, height and width: as asked for, or the model's own."""
+    if size is not None:
+        return _shape(size)
+    channels, *square = model.pretrained_cfg["input_size"]
+    if "img_size" in options:  # a number, or height and width
+        asked = options["img_size"]
+        square = list(asked) if isinstance(asked, (tuple, list)) else [asked, asked]
+    return (options.get("in_chans", channels), *square)
+
+
+def _check_checkpoint(path: Any) -> None:
+    if path is not None and not os.path.isfile(str(path)):
+        raise UsageError(f"there is no checkpoint file {path}")
+
+
+def _zeros(shape: tuple[int, ...]) -> torch.Tensor:
+    try:
+        return torch.zeros(2, *shape)
+    except (RuntimeError, TypeError) as error:  # too large for memory, or no whole numbers
+        size = "x".join(map(str, shape))
+        raise UsageError(
+            f"there can be no sample of {size}: {str(error).splitlines()[0]}; write input=3x64x64"
+        ) from error
 
 
 def _value(text: str) -> Any:
@@ -77,7 +105,3 @@ def _shape(size: Any) -> tuple[int, ...]:
     if len(shape) != 3 or min(shape) < 1:
         raise UsageError(f"input={size} is not a size; write channels x height x width, as in input=3x64x64")
     return shape
-
-
-def _square(size: Any) -> tuple[int, int]:
-    return (int(size), int(size)) if isinstance(size, int) else (int(size[0]), int(size[1]))

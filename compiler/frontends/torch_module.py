@@ -1,10 +1,5 @@
 """Exports a torch module to ONNX with a dynamic batch."""
 
-import contextlib
-import io
-import logging
-import warnings
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -12,6 +7,7 @@ import torch
 from spikec.canonical import OPSET
 from spikec.errors import ModelError, UsageError
 from spikec.frontends.source import Source
+from spikec.quiet import quiet
 
 
 def export_module(module: torch.nn.Module, example_inputs: Any, name: str, kind: str) -> Source:
@@ -30,7 +26,7 @@ def export_module(module: torch.nn.Module, example_inputs: Any, name: str, kind:
     was_training = module.training
     module.eval()
     try:
-        with _quiet(), torch.no_grad():
+        with quiet(), torch.no_grad():
             outputs = module(*arguments)
             count = len(outputs) if isinstance(outputs, (tuple, list)) else 1
             program = torch.onnx.export(
@@ -56,27 +52,23 @@ def _as_tuple(example_inputs: Any) -> tuple[torch.Tensor, ...]:
     if example_inputs is None:
         raise UsageError("a torch module needs example_inputs: a tensor, or a tuple of tensors, as it is called with")
     items = example_inputs if isinstance(example_inputs, (tuple, list)) else (example_inputs,)
-    tensors = tuple(torch.as_tensor(item) for item in items)
-    if not tensors:
+    if not items:
         raise UsageError("example_inputs is empty")
-    return tensors
+    return tuple(_as_tensor(item) for item in items)
+
+
+def _as_tensor(item: Any) -> torch.Tensor:
+    try:
+        return torch.as_tensor(item)
+    except (TypeError, ValueError, RuntimeError) as error:  # what torch says of text, dictionaries, ragged lists
+        kind = type(item).__name__
+        raise UsageError(
+            f"example_inputs holds a {kind}, which is no tensor; give a tensor, or a tuple of tensors"
+        ) from error
 
 
 def _names(stem: str, count: int) -> list[str]:
     return [stem] if count == 1 else [f"{stem}{i}" for i in range(count)]
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """The exporter reports its own stages in prints and logs that say nothing to a user of this project."""
-    disabled = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(disabled)
 
 
 def _reason(error: Exception) -> str:

@@ -107,6 +107,15 @@ def _batch_norm(node: onnx.NodeProto, deltas: Mapping[int, str], output: str, sc
     return [_copy(node, [deltas[0], *inputs], [output])]
 
 
+def _resize(node: onnx.NodeProto, deltas: Mapping[int, str], output: str, scope: Scope) -> list[onnx.NodeProto]:
+    """What lies outside the cropped region stays as it is: its change is zero, the attribute's default."""
+    (copy,) = _homogeneous(node, deltas, output, scope)
+    kept = [attr for attr in copy.attribute if attr.name != "extrapolation_value"]
+    del copy.attribute[:]
+    copy.attribute.extend(kept)
+    return [copy]
+
+
 _RULES: dict[str, Callable[..., list[onnx.NodeProto]]] = {
     "Add": _sum,
     "Sub": _sum,
@@ -116,6 +125,7 @@ _RULES: dict[str, Callable[..., list[onnx.NodeProto]]] = {
     "Mean": _join,
     "Where": _where,
     "BatchNormalization": _batch_norm,
+    "Resize": _resize,
 }
 
 

@@ -1,5 +1,6 @@
 """Level 4 as a whole: init, step and readout, with the states that join them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ from onnx import helper, numpy_helper
 from spikec.lowering.dynamics import leaky_integrator, neuron_function
 from spikec.lowering.init_graph import init_nodes, prune
 from spikec.lowering.network import Network, Neuron, Shape
-from spikec.lowering.step_graph import ETA_TABLE, ZERO, ZEROS, State, StepGraph
+from spikec.lowering.step_graph import ZERO, ZEROS, State, StepGraph
 from spikec.passes.operators import FUNCTION_DOMAIN
 
 
@@ -27,7 +28,8 @@ class Recurrent:
         functions: the neurons' functions, f first.
         neurons: level-3 view of each neuron, in topological order.
         inputs, outputs: the source model's signature.
-        schedule: eta(t), float32 (T,).
+        schedules: eta(t), (T,), of every neuron by its name.
+        steps: T.
     """
 
     init: list[onnx.NodeProto]
@@ -42,7 +44,8 @@ class Recurrent:
     neurons: list[Neuron]
     inputs: list[onnx.ValueInfoProto]
     outputs: list[onnx.ValueInfoProto]
-    schedule: np.ndarray
+    schedules: Mapping[str, np.ndarray]
+    steps: int
     opset: int
 
     def readout_nodes(self) -> list[onnx.NodeProto]:
@@ -55,23 +58,23 @@ class Recurrent:
         return nodes
 
 
-def lower(model: onnx.ModelProto, schedule: np.ndarray, dynamics: str) -> Recurrent:
+def lower(model: onnx.ModelProto, schedule: np.ndarray | Mapping[str, np.ndarray], dynamics: str) -> Recurrent:
     """Split a calibrated level-3 model into init, step and readout.
 
     Args:
         model: level 3.
-        schedule: eta(t), (T,).
-        dynamics: ``signgd`` or ``subgradient``.
+        schedule: eta(t), (T,): one for all neurons, or one for each by its name, all of the same length.
+        dynamics: ``signgd`` or ``subgradient`` (one schedule for all).
     """
     network = Network(_with_free_output_names(model))
-    step = StepGraph(network, dynamics)
+    schedules = schedule if isinstance(schedule, Mapping) else dict.fromkeys(network.neurons, schedule)
+    step = StepGraph(network, dynamics, schedules)
     step.build()
     states = list(step.states.values())
     readout = [_copy(node) for node in network.nodes if node.name in network.readout]
     readout += _output_wires(model)
     kept = prune(step.nodes, {state.next for state in states}) if states else []
     constants = {**network.constants, **step.constants}
-    constants[ETA_TABLE] = numpy_helper.from_array(schedule.astype(np.float32), ETA_TABLE)
     constants[ZERO] = numpy_helper.from_array(np.zeros((), np.float32), ZERO)
     held = _held(network, constants, kept, readout, {n for n in network.boundary if n in network.timed})
     init = prune(init_nodes(network) + step.extra_init, {state.initial for state in states} | set(held))
@@ -90,7 +93,8 @@ def lower(model: onnx.ModelProto, schedule: np.ndarray, dynamics: str) -> Recurr
         neurons=list(network.neurons.values()),
         inputs=list(model.graph.input),
         outputs=list(model.graph.output),
-        schedule=schedule,
+        schedules=schedules,
+        steps=len(next(iter(schedules.values()), ())),
         opset=next(entry.version for entry in model.opset_import if entry.domain == ""),
     )
 

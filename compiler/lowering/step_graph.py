@@ -1,5 +1,6 @@
 """The step graph: the linear part of the network with a neuron's dynamics in the place of each nonlinearity."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,7 +13,7 @@ from spikec.lowering.linear_part import linear_part
 from spikec.lowering.network import Network, Neuron
 from spikec.passes.operators import NEURON_DOMAIN
 
-CLOCK, ETA_TABLE, ETA, ZERO = "spikec/t", "spikec/eta_table", "spikec/eta", "spikec/zero"
+CLOCK, ZERO = "spikec/t", "spikec/zero"
 ZEROS = "/zeros"  # behind a tensor's name: zeros of its shape
 
 
@@ -41,6 +42,7 @@ class StepGraph:
 
     network: Network
     dynamics: str
+    schedules: Mapping[str, np.ndarray]  # neuron -> eta(t)
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     extra_init: list[onnx.NodeProto] = field(default_factory=list)
     constants: dict[str, onnx.TensorProto] = field(default_factory=dict)
@@ -48,10 +50,10 @@ class StepGraph:
     held: dict[str, None] = field(default_factory=dict)  # tensors of init that steps read, in order of first use
     deltas: dict[str, str] = field(default_factory=dict)  # tensor -> its delta in the step graph
     resolved: dict[str, str] = field(default_factory=dict)
+    etas: dict[bytes, str] = field(default_factory=dict)  # table -> this step's entry of it
 
     def build(self) -> None:
         """Emit all nodes; afterwards ``nodes``, ``states`` and ``held`` are complete."""
-        self.nodes.append(helper.make_node("Gather", [ETA_TABLE, CLOCK], [ETA], name="spikec/clock"))
         for node in self.network.core:
             if node.domain == NEURON_DOMAIN:
                 self._emit_neuron(self.network.neurons[node.name])
@@ -114,6 +116,7 @@ class StepGraph:
         copy = helper.make_node(node.op_type, inputs, outputs, name=f"{node.name}/step")
         copy.attribute.extend(node.attribute)
         self.nodes.append(copy)
+        self.resolved.update(zip(node.output, outputs, strict=True))  # a Split of a shape is repeated once
         return f"{name}/step"
 
     def _hold(self, name: str) -> str:
@@ -135,13 +138,24 @@ class StepGraph:
         self.states[neuron.output] = state
         self.deltas[neuron.output] = f"{neuron.name}/event"
         operator = f"{PREFIX[self.dynamics]}{'Float' if neuron.coding == 'float' else ''}_{neuron.function}"
-        arguments = [*inputs, *parameters, state.name, ETA, neuron.amplitude]
+        arguments = [*inputs, *parameters, state.name, self._eta(self.schedules[neuron.name]), neuron.amplitude]
         outputs = [state.next, self.deltas[neuron.output]]
         self.nodes.append(helper.make_node(operator, arguments, outputs, name=neuron.name, domain=NEURON_DOMAIN))
+
+    def _eta(self, table: np.ndarray) -> str:
+        """The step size of this step: the entry of ``table`` at the clock. Neurons with equal tables share it."""
+        table = table.astype(np.float32)
+        if table.tobytes() not in self.etas:
+            name = f"spikec/eta{len(self.etas)}"
+            self.etas[table.tobytes()] = name
+            self.constants[f"{name}/table"] = numpy_helper.from_array(table, f"{name}/table")
+            self.nodes.append(helper.make_node("Gather", [f"{name}/table", CLOCK], [name], name=name))
+        return self.etas[table.tobytes()]
 
     def _integrate(self, state: State, delta: str) -> onnx.NodeProto:
         name = f"{state.name}/integrate"
         if self.dynamics == "signgd":
             return helper.make_node("Add", [state.name, delta], [state.next], name=name)
-        inputs = [state.name, self._hold(state.initial), delta, ETA]
+        eta = self._eta(next(iter(self.schedules.values())))  # forgetting has one clock for the whole network
+        inputs = [state.name, self._hold(state.initial), delta, eta]
         return helper.make_node("LeakyIntegrate", inputs, [state.next], name=name, domain=NEURON_DOMAIN)

@@ -1,0 +1,1 @@
+"""Benchmarks on trained networks. They need the data folder that ``docs/benchmarks.md`` describes."""

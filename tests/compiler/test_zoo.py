@@ -1,0 +1,86 @@
+"""The promise of the whole path on one network of each family: levels, oracle, forms, backends, distance to the ANN."""
+
+import numpy as np
+import pytest
+
+import spikec
+from spikec.equivalence import relative_distance
+from spikec.onnx_session import run_model
+from spikec.runtime import Session
+from tests.models.zoo import ZOO, zoo_input, zoo_model
+from tests.oracle import Oracle
+
+pytestmark = pytest.mark.slow
+
+STEPS = 32
+SAMPLES = 2
+
+
+@pytest.fixture(scope="module", params=list(ZOO))
+def case(request):
+    """A network compiled for T = 32, its input, and the ANN's output."""
+    name = request.param
+    x = zoo_input(name, SAMPLES)
+    artifact = spikec.compile(zoo_model(name), calibration=zoo_input(name, 8, seed=1), steps=STEPS)
+    ann = run_model(zoo_model(name), {"input": x})["output"]
+    return name, artifact, x, ann
+
+
+def test_levels_equal_the_source(case):
+    _, artifact, _, _ = case
+    assert max(artifact.levels.distances.values()) <= 1e-4
+
+
+def test_level_four_equals_the_oracle_spike_for_spike(case):
+    _, artifact, x, _ = case
+    oracle = Oracle(artifact.levels.neurons, artifact.recurrent.schedules)
+    session = Session(artifact.model, precision="float64")
+    steps = zip(session.stream(x), oracle.run({"input": x}), strict=True)
+    for step, (outputs, spikes) in steps:
+        assert set(step.spikes) == set(spikes)
+        for neuron, expected in spikes.items():
+            np.testing.assert_array_equal(step.spikes[neuron], expected, err_msg=f"{neuron} at step {step.t}")
+        assert relative_distance(step.outputs["output"], outputs["output"]) < 1e-9
+
+
+@pytest.mark.parametrize("backend", ["torch", "onnxruntime"])
+@pytest.mark.parametrize("form", ["loop", "unrolled", "step"])
+def test_every_form_and_backend_follows_level_four(case, form, backend):
+    name, artifact, x, ann = case
+    reference = list(Session(artifact.model, precision="float64").stream(x))
+    built = artifact if form == "loop" else _recompiled(name, form)
+    steps = list(Session(built.model, backend).stream(x))
+    assert relative_distance(steps[0].outputs["output"], reference[0].outputs["output"]) < 1e-4
+    assert _agreement(steps[:8], reference[:8]) > 0.99
+    mine = relative_distance(steps[-1].outputs["output"], ann)
+    level_four = relative_distance(reference[-1].outputs["output"], ann)
+    assert abs(mine - level_four) <= 0.1 * level_four
+
+
+@pytest.mark.parametrize("form", ["loop", "unrolled"])
+def test_stock_onnxruntime_gives_what_the_session_gives(case, form):
+    name, artifact, x, _ = case
+    built = artifact if form == "loop" else _recompiled(name, form)
+    stock = run_model(built.model, {"input": x})["output"]
+    session = Session(built.model, "onnxruntime").run(x, spikes=False).final["output"]
+    assert relative_distance(stock, session) < 0.02
+
+
+def test_distance_to_the_ann_at_64_steps(case):
+    name, _, x, ann = case
+    artifact = spikec.compile(zoo_model(name), calibration=zoo_input(name, 8, seed=1), steps=64)
+    found = Session(artifact.model).run(x, spikes=False).final["output"]
+    assert relative_distance(found, ann) < 0.05
+
+
+def _recompiled(name, form):
+    return spikec.compile(zoo_model(name), calibration=zoo_input(name, 8, seed=1), steps=STEPS, form=form)
+
+
+def _agreement(steps, reference):
+    same = total = 0
+    for step, expected in zip(steps, reference, strict=True):
+        for neuron, spikes in expected.spikes.items():
+            same += int((step.spikes[neuron] == spikes).sum())
+            total += spikes.size
+    return same / total

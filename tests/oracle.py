@@ -1,0 +1,50 @@
+"""The value-domain oracle: the network itself, run T times, each nonlinearity replaced by v <- v - eta*a*sign(v - f(x)).
+
+It knows nothing of init, step, linear parts or estimates: that is what makes it a judge of them.
+"""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import onnx
+import torch
+
+from spikec.runtime.torch_graph import TorchGraph
+from spikec.runtime.torch_values import constants_from
+
+Tensor = torch.Tensor
+
+
+class Oracle:
+    """Runs a calibrated level-3 model in float64 with the tables ``eta`` (T,) of its neurons."""
+
+    def __init__(self, model: onnx.ModelProto, eta: Mapping[str, np.ndarray]) -> None:
+        self.eta = {name: table.astype(np.float64) for name, table in eta.items()}
+        self.values: dict[str, Tensor] = {}
+        self.spikes: dict[str, np.ndarray] = {}
+        self.t = 0
+        functions = {(f.domain, f.name): f for f in model.functions}
+        hooks = {(n.domain, n.op_type): self._fire for n in model.graph.node if n.domain == "spikec"}
+        self.outputs = [output.name for output in model.graph.output]
+        constants = constants_from(model.graph.initializer, torch.float64, "cpu")
+        self.network = TorchGraph(
+            list(model.graph.node), self.outputs, constants, functions, dtype=torch.float64, hooks=hooks
+        )
+
+    def run(self, x: dict[str, np.ndarray]) -> Iterator[tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]:
+        """(outputs, spikes of every neuron node) after each step."""
+        self.values = {}
+        fed = {name: torch.from_numpy(array).double() for name, array in x.items()}
+        for self.t in range(len(next(iter(self.eta.values())))):
+            self.spikes = {}
+            outputs = self.network(fed)
+            yield {name: outputs[name].numpy() for name in self.outputs}, self.spikes
+
+    def _fire(self, node: onnx.NodeProto, fn: object, args: list[Tensor]) -> tuple[Tensor]:
+        amplitude, initial = args[-2:]
+        f = fn(*args)[0]  # type: ignore[operator]
+        v = self.values.get(node.name, initial.expand_as(f))
+        sign = torch.where(v - f >= 0, 1.0, -1.0).double()
+        self.spikes[node.name] = -sign.numpy().astype(np.int8)
+        self.values[node.name] = v + (-(self.eta[node.name][self.t] * amplitude) * sign)
+        return (self.values[node.name],)

@@ -94,7 +94,7 @@ def compile(  # noqa: A001 - the word every compiler has for it
     levels.models["neurons"] = calibrated
     warnings += _saturation_warnings(settings)
     progress.stage("lowering to time steps")
-    network = lower(calibrated, schedules, options.dynamics)
+    network = lower(calibrated, schedules, options.dynamics, options.dead_zone)
     artifact = assemble(network, options.form)
     warnings += _size_warnings(artifact, network)
     summary = {"origin": Path(data.origin).name, "samples": len(data)}

@@ -25,7 +25,9 @@ class EquivalenceCheck:
         self.reference = run_model(source, feeds)
         for name, value in self.reference.items():
             if np.issubdtype(value.dtype, np.floating) and not np.isfinite(value).all():
-                raise ModelError(f"the model's output '{name}' is not finite on the given inputs; check the data's scale")
+                raise ModelError(
+                    f"the model's output '{name}' is not finite on the given inputs; check the data's scale"
+                )
 
     def __call__(self, model: onnx.ModelProto, step: str) -> float:
         """The largest distance of any output from the source's.

@@ -27,6 +27,7 @@ class Options:
         dynamics: ``signgd`` (sign gradient descent) or ``subgradient`` (integrate-and-fire, ReLU networks only).
         schedule: step sizes eta(t), as ``NAME`` or ``NAME:key=value,...``; see ``spikec.schedules``. The subgradient
             dynamics has its own, 1/(t+1), and ignores this.
+        dead_zone: theta: a signGD neuron is silent where |v - f| <= theta * eta * a; 0 makes it binary, as in the paper.
         coding: how the input enters: ``direct`` (constant current), ``float`` (graded events) or ``spike``.
         granularity: ``composite`` (a neuron may hold a row or a window) or ``strict`` (elementwise neurons only).
         form: of the artifact, ``loop``, ``unrolled`` or ``step``.
@@ -40,6 +41,7 @@ class Options:
     steps: int = 32
     dynamics: str = "signgd"
     schedule: str = "geometric"
+    dead_zone: float = 0.5
     coding: str = "direct"
     granularity: str = "composite"
     form: str = "loop"
@@ -65,6 +67,8 @@ class Options:
             )
         if self.dynamics == "subgradient" and self.initial != "zero":
             raise UsageError("the subgradient dynamics starts from v(0) = 0; use initial 'zero'")
+        if not 0 <= self.dead_zone < 1:
+            raise UsageError(f"the dead zone is {self.dead_zone}; it must be a number from 0 to below 1")
         percentile(self.range_rule)
 
     def as_dict(self) -> dict[str, Any]:
@@ -88,7 +92,7 @@ def percentile(rule: str) -> float:
 
 PRESETS: dict[str, Options] = {
     "default": Options(),
-    "paper": Options(schedule="exponential", coding="float", granularity="strict", ranges="relu"),
+    "paper": Options(schedule="exponential", dead_zone=0.0, coding="float", granularity="strict", ranges="relu"),
 }
 
 

@@ -137,4 +137,4 @@ def _neuron_rows(graph: gs.Graph, judged: dict[str, Fate]) -> list[dict[str, Any
 def _per_sample(shape: Any) -> int | None:
     if not shape or not all(isinstance(dim, int) for dim in shape[1:]):
         return None
-    return prod(shape[1:])
+    return int(prod(shape[1:]))

@@ -14,8 +14,8 @@ class EncodeInputs:
 
     before: x -> Conv        after: x -> spikec::Identity(kind="encoder", coding=...) -> Conv
 
-    ``coding`` is ``sign`` (a signGD neuron per input value) or ``float`` (graded events eta(t)*(x - v), as in the paper's
-    code). Without this pass the input is a constant current.
+    ``coding`` is ``sign`` (a signGD neuron per input value) or ``float`` (graded events eta(t)*(x - v), as in the
+    paper's code). Without this pass the input is a constant current.
     """
 
     def __init__(self, coding: str) -> None:

@@ -11,7 +11,7 @@ from spikec.passes.operators import CONTROL_FLOW
 from spikec.passes.records import Record
 from spikec.passes.surgery import constant, is_output, values_of
 
-_RANDOM = frozenset("RandomNormal RandomNormalLike RandomUniform RandomUniformLike Bernoulli Multinomial".split())
+_RANDOM = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial"}
 _LARGEST = 1 << 27  # elements; a constant beyond half a gigabyte is better computed than stored
 
 

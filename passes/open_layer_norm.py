@@ -15,7 +15,8 @@ class OpenLayerNorm:
     before: x -> LayerNormalization(scale, bias) -> y
     after:  c = x - mean(x);  y = c / sqrt(max(mean(c*c), 0) + epsilon) * scale + bias
 
-    The maximum changes nothing in the network itself; it keeps f defined while the estimate of the variance passes below 0.
+    The maximum changes nothing in the network itself; it keeps f defined while the estimate of the variance passes
+    below 0.
     """
 
     def __call__(self, graph: gs.Graph) -> tuple[gs.Graph, Record]:

@@ -16,8 +16,8 @@ class OpenMaxPool:
     before: x -> MaxPool(kernel 3) -> y
     after:  g0, g1, g2 = Gather(x, column of offset 0, 1, 2);  y = Max(Max(g0, g1), g2)
 
-    Any kernel, stride, padding, dilation and ceil_mode: where a window hangs over the border its column repeats an element
-    that the window holds anyway, which a maximum does not notice.
+    Any kernel, stride, padding, dilation and ceil_mode: where a window hangs over the border its column repeats an
+    element that the window holds anyway, which a maximum does not notice.
     """
 
     def __call__(self, graph: gs.Graph) -> tuple[gs.Graph, Record]:

@@ -1,7 +1,9 @@
 """What each ONNX operator is to a spiking network: the table that all passes consult.
 
-Positions count the inputs of a node. A *value* input depends on the values of the graph's input; a *parameter* does not.
+Positions count the inputs of a node. A *value* input depends on the values of the graph's input; a *parameter* does
+not.
 """
+# ruff: noqa: SIM905 - a table of names reads best as words
 
 from collections.abc import Collection
 
@@ -14,9 +16,9 @@ NEURON_DOMAIN = "spikec"  # a neuron: f with amplitude and initial value (level 
 
 # Affine in input 0 while all other inputs are parameters.
 _FIRST: frozenset[str] = frozenset(
-    "Conv ConvTranspose AveragePool GlobalAveragePool ReduceMean ReduceSum Neg Split Slice Pad Reshape Flatten Transpose "
-    "Squeeze Unsqueeze Expand Tile Gather GatherElements GatherND Resize DepthToSpace SpaceToDepth Identity Cast Trilu "
-    "CumSum Div BatchNormalization".split()
+    "Conv ConvTranspose AveragePool GlobalAveragePool ReduceMean ReduceSum Neg Split Slice Pad Reshape Flatten "
+    "Transpose Squeeze Unsqueeze Expand Tile Gather GatherElements GatherND Resize DepthToSpace SpaceToDepth Identity "
+    "Cast Trilu CumSum Div BatchNormalization".split()
 )
 # Affine in all value inputs together.
 _JOINT: frozenset[str] = frozenset("Add Sub Sum Mean Concat".split())
@@ -26,8 +28,8 @@ _ONE: frozenset[str] = frozenset("Mul MatMul Einsum".split())
 # Nonlinear, one output element from one element of each value input.
 _NONLINEAR_ELEMENTWISE: frozenset[str] = frozenset(
     "Relu LeakyRelu PRelu ThresholdedRelu Clip Abs Exp Log Sqrt Reciprocal Pow Gelu Sigmoid HardSigmoid HardSwish Tanh "
-    "Softplus Softsign Mish Swish Elu Selu Celu Erf Sin Cos Tan Asin Acos Atan Sinh Cosh Asinh Acosh Atanh Sign Floor Ceil "
-    "Round Shrink Max Min Mul Div".split()
+    "Softplus Softsign Mish Swish Elu Selu Celu Erf Sin Cos Tan Asin Acos Atan Sinh Cosh Asinh Acosh Atanh Sign Floor "
+    "Ceil Round Shrink Max Min Mul Div".split()
 )
 # Affine and elementwise: may stand inside a fused chain.
 _LINEAR_ELEMENTWISE: frozenset[str] = frozenset("Add Sub Mul Div Neg Sum".split())
@@ -45,8 +47,8 @@ _COMPOSITE: dict[str, str] = {
 }
 # Selections: meaningful on the finished output only.
 READOUT_ONLY: frozenset[str] = frozenset(
-    "ArgMax ArgMin TopK NonZero Hardmax NonMaxSuppression Equal Greater GreaterOrEqual Less LessOrEqual And Or Not OneHot "
-    "IsNaN IsInf Where".split()
+    "ArgMax ArgMin TopK NonZero Hardmax NonMaxSuppression Equal Greater GreaterOrEqual Less LessOrEqual And Or Not "
+    "OneHot IsNaN IsInf Where".split()
 )
 CONTROL_FLOW: frozenset[str] = frozenset("If Loop Scan SequenceMap".split())
 WEIGHTED: frozenset[str] = frozenset("Conv ConvTranspose Gemm MatMul Einsum".split())
@@ -67,8 +69,9 @@ def is_affine(op: str, values: Collection[int]) -> bool:
 
 
 def settings_are_affine(node: gs.Node) -> bool:
-    """Whether the attributes of ``node`` leave its operator affine: casts round, but for those to the type that all sums
-    have (UnifyPrecision), and a norm in training adapts.
+    """Whether the attributes of ``node`` leave its operator affine.
+
+    Casts round, but for those to the type that all sums have (UnifyPrecision); a norm in training adapts to the batch.
     """
     if node.op == "Cast":
         return bool(node.attrs["to"] == onnx.TensorProto.FLOAT)

@@ -51,13 +51,15 @@ def kind_of(node: gs.Node, path: ValuePath) -> str | None:
 def why_no_neuron(node: gs.Node, path: ValuePath, kinds: frozenset[str] = ALL_KINDS) -> tuple[str, str] | None:
     """Why no neuron can hold ``node`` and what the user can do, or None where one can."""
     if node.op in CONTROL_FLOW:
-        return "control flow that depends on values", "trace the model so that the branch or loop becomes plain operators"
+        way_out = "trace the model so that the branch or loop becomes plain operators"
+        return "control flow that depends on values", way_out
     kind = kind_of(node, path)
     if kind is None and node.op in READOUT_ONLY:
         return "a selection inside the network", "make it the last operator, behind all weights, where it is a readout"
     if kind is None:
-        domain = f" of domain {node.domain}" if node.domain else ""
-        return f"operator{domain} has no spiking form yet", "replace it in the model or ask for it with its ONNX definition"
+        operator = f"operator of domain {node.domain}" if node.domain else "operator"
+        way_out = "replace it in the model or ask for it with its ONNX definition"
+        return f"{operator} has no spiking form yet", way_out
     if kind not in kinds:
         return f"a {kind} neuron is not strict", "compile with --granularity composite"
     if any(output.outputs or output.name in path.outputs for output in node.outputs[1:]):
@@ -66,11 +68,11 @@ def why_no_neuron(node: gs.Node, path: ValuePath, kinds: frozenset[str] = ALL_KI
 
 
 def place_neuron(graph: gs.Graph, node: gs.Node, positions: tuple[int, ...], kind: str, **attrs: str) -> gs.Node:
-    """Replace ``node`` by the neuron of that kind and return it; amplitude is 1 and the initial value 0 until calibrated."""
+    """Replace ``node`` by the neuron of that kind; until calibrated, its amplitude is 1 and its initial value 0."""
     values = list({node.inputs[i].name: node.inputs[i] for i in positions}.values())
-    if node.domain == FUNCTION_DOMAIN:
-        function, parameters = function_of(graph, FUNCTION_DOMAIN, node.op), list(node.inputs[len(values) :])
-    else:
+    function = function_of(graph, FUNCTION_DOMAIN, node.op) if node.domain == FUNCTION_DOMAIN else None
+    parameters = list(node.inputs[len(values) :])
+    if function is None:
         function, parameters = add_function(graph, [node], values)
     _add_neuron_function(graph, function)
     output = node.outputs[0]
@@ -90,7 +92,7 @@ def place_neuron(graph: gs.Graph, node: gs.Node, positions: tuple[int, ...], kin
 
 
 def _add_neuron_function(graph: gs.Graph, function: gs.Function) -> None:
-    """Level 3 reads a neuron as f: ``spikec::NAME(inputs, parameters, amplitude, initial)`` calls ``spikec.f::NAME``."""
+    """Level 3 reads a neuron as f: ``spikec::NAME(inputs, parameters, amplitude, initial)`` is ``spikec.f::NAME``."""
     if function_of(graph, NEURON_DOMAIN, function.name) is not None:
         return
     arguments = [gs.Variable(tensor.name) for tensor in function.inputs]

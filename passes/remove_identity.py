@@ -29,7 +29,7 @@ class RemoveIdentity:
 
 def _is_wire(node: gs.Node) -> bool:
     if node.op == "Cast":
-        return element_type(node.inputs[0]) == node.attrs["to"]
+        return bool(element_type(node.inputs[0]) == node.attrs["to"])
     return node.op in ("Identity", "Dropout") and bool(node.inputs)
 
 

@@ -36,7 +36,9 @@ def _trip_count(loop: gs.Node) -> int:
     if len(loop.outputs) != len(loop.inputs) - 2:
         raise UnsupportedNode(loop.name, "Loop", "it collects scan outputs", "return states only")
     if not _always_goes_on(loop):
-        raise UnsupportedNode(loop.name, "Loop", "it has a condition to stop early", "unroll only loops of a fixed length")
+        raise UnsupportedNode(
+            loop.name, "Loop", "it has a condition to stop early", "unroll loops that run to their end"
+        )
     return int(count)
 
 

@@ -1,4 +1,5 @@
-"""The value-domain oracle: the network itself, run T times, each nonlinearity replaced by v <- v - eta*a*sign(v - f(x)).
+"""The value-domain oracle: the network itself, run T times, each nonlinearity replaced by v <- v - eta*a*s,
+s being the sign of v - f(x), or 0 within the dead zone.
 
 It knows nothing of init, step, linear parts or estimates: that is what makes it a judge of them.
 """
@@ -18,7 +19,8 @@ Tensor = torch.Tensor
 class Oracle:
     """Runs a calibrated level-3 model in float64 with the tables ``eta`` (T,) of its neurons."""
 
-    def __init__(self, model: onnx.ModelProto, eta: Mapping[str, np.ndarray]) -> None:
+    def __init__(self, model: onnx.ModelProto, eta: Mapping[str, np.ndarray], dead_zone: float = 0.0) -> None:
+        self.dead_zone = dead_zone
         self.eta = {name: table.astype(np.float64) for name, table in eta.items()}
         self.values: dict[str, Tensor] = {}
         self.spikes: dict[str, np.ndarray] = {}
@@ -44,7 +46,10 @@ class Oracle:
         amplitude, initial = args[-2:]
         f = fn(*args)[0]  # type: ignore[operator]
         v = self.values.get(node.name, initial.expand_as(f))
+        size = self.eta[node.name][self.t] * amplitude
         sign = torch.where(v - f >= 0, 1.0, -1.0).double()
+        if self.dead_zone:
+            sign = torch.where((v - f).abs() <= self.dead_zone * size, 0.0, sign)
         self.spikes[node.name] = -sign.numpy().astype(np.int8)
-        self.values[node.name] = v + (-(self.eta[node.name][self.t] * amplitude) * sign)
+        self.values[node.name] = v - size * sign
         return (self.values[node.name],)

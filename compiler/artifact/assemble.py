@@ -80,7 +80,7 @@ _FORMS: dict[str, Callable[[Recurrent], onnx.ModelProto]] = {"loop": _loop, "unr
 
 
 def _body(network: Recurrent) -> onnx.GraphProto:
-    """The Loop's body: (t, condition, states) -> (condition, states); held tensors are read from the graph around it."""
+    """The Loop's body: (t, condition, states) -> (condition, states); held tensors come from the graph around it."""
     go_on = helper.make_node("Identity", ["spikec/go"], ["spikec/go_next"])
     inputs = [
         helper.make_tensor_value_info(CLOCK, TensorProto.INT64, []),
@@ -95,7 +95,9 @@ def _body(network: Recurrent) -> onnx.GraphProto:
 def _branch(name: str, nodes: list[onnx.NodeProto], outputs: list[str], kinds: list[int]) -> onnx.GraphProto:
     """A branch of the If. Branches return tensors of their own, so what they only pass on is wired through."""
     produced = {output for node in nodes for output in node.output}
-    wires, results, seen = [], [], set()
+    wires: list[onnx.NodeProto] = []
+    results: list[str] = []
+    seen: set[str] = set()
     for output in outputs:
         if output in produced and output not in seen:
             results.append(output)
@@ -132,7 +134,7 @@ def _untyped(name: str, kind: int = TensorProto.FLOAT) -> onnx.ValueInfoProto:
 
 
 def _typed(network: Recurrent, name: str, tensor: str) -> onnx.ValueInfoProto:
-    """An input or output of the model that carries ``tensor``; its first dimension is left open for the default below."""
+    """An input or output of the model that carries ``tensor``; its first dimension is open for the default below."""
     kind, shape = network.carried[tensor]
     if shape is None:
         raise ModelError(f"the rank of '{tensor}' is not known, which form step needs; use form loop")

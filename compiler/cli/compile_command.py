@@ -26,6 +26,9 @@ def compile_(
         str | None,
         typer.Option(help="geometric, exponential, inverse or constant, as NAME:key=value,...", **_HIDE),
     ] = None,
+    dead_zone: Annotated[
+        float | None, typer.Option(help="theta: silent within theta*eta*a (default 0.5; 0: binary neurons).", **_HIDE)
+    ] = None,
     coding: Annotated[str | None, typer.Option(help="Input coding: direct, float or spike.", **_HIDE)] = None,
     granularity: Granularity = None,
     ranges: Annotated[str | None, typer.Option(help="Scale every neuron by its range, or relu only.", **_HIDE)] = None,
@@ -48,6 +51,7 @@ def compile_(
         form=form,
         dynamics=dynamics,
         schedule=schedule,
+        dead_zone=dead_zone,
         coding=coding,
         granularity=granularity,
         ranges=ranges,

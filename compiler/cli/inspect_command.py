@@ -25,6 +25,7 @@ def inspect(artifact: Artifact, as_json: Json = False) -> None:
         ["time steps", manifest["steps"]],
         ["dynamics", manifest["dynamics"]],
         ["schedule", manifest["schedule"]],
+        ["dead zone", manifest["options"]["dead_zone"]],
         ["input coding", manifest["options"]["coding"]],
         ["granularity", manifest["options"]["granularity"]],
         ["source", f"{source['name']} ({source['kind']}), sha256 {source['sha256'][:16]}..."],

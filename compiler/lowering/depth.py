@@ -4,7 +4,7 @@ from spikec.lowering.network import Network
 
 
 def relative_depths(network: Network) -> dict[str, float]:
-    """For each neuron the longest chain of neurons before it, over the longest of all: 0 for the first, 1 for the deepest."""
+    """For each neuron the longest chain of neurons before it, over the longest of all: first 0, deepest 1."""
     behind: dict[str, int] = {}  # tensor -> neurons on the longest way to it
     depths: dict[str, int] = {}
     for node in network.core:

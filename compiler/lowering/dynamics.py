@@ -1,7 +1,7 @@
 """The dynamics of a neuron as model-local ONNX functions: the second layer, which calls f.
 
-Every function here is ``(x1..xk, parameters..., v, eta, amplitude) -> (v_next, d)``: what the neuron believes its inputs
-are, what it has told the others so far, the step size of this step; out come the new estimate and the event.
+Every function here is ``(x1..xk, parameters..., v, eta, amplitude) -> (v_next, d)``: what the neuron believes its
+inputs are, what it has told the others so far, the step size of this step; out come the new estimate and the event.
 """
 
 import numpy as np
@@ -13,18 +13,27 @@ from spikec.passes.operators import FUNCTION_DOMAIN, NEURON_DOMAIN
 PREFIX = {"signgd": "SignGD", "subgradient": "Subgradient"}
 
 
-def neuron_function(function: onnx.FunctionProto, dynamics: str, coding: str) -> onnx.FunctionProto:
-    """The neuron that holds ``function`` (domain ``spikec.f``) under ``dynamics``; ``coding`` float makes it an encoder."""
+def operator_name(function: str, dynamics: str, coding: str, dead_zone: float = 0.0) -> str:
+    """The name of the neuron's function: ``SignGD_Relu``, ``SignGDTernary_Relu``, ``SignGDFloat_Identity``..."""
+    variant = "Float" if coding == "float" else "Ternary" if dead_zone else ""
+    return f"{PREFIX[dynamics]}{variant}_{function}"
+
+
+def neuron_function(
+    function: onnx.FunctionProto, dynamics: str, coding: str, dead_zone: float = 0.0
+) -> onnx.FunctionProto:
+    """The neuron that holds ``function`` (of ``spikec.f``) under ``dynamics``.
+
+    ``coding`` float makes it an encoder; ``dead_zone`` theta > 0 makes it ternary.
+    """
     arguments = list(function.input)
-    name = f"{PREFIX[dynamics]}{'Float' if coding == 'float' else ''}_{function.name}"
-    nodes = [
-        helper.make_node(function.name, arguments, ["f"], domain=FUNCTION_DOMAIN),
-        *_BODIES[dynamics, coding](),
-    ]
+    ternary = dead_zone > 0 and (dynamics, coding) == ("signgd", "sign")
+    body = _ternary_descent(dead_zone) if ternary else _BODIES[dynamics, coding]()
+    nodes = [helper.make_node(function.name, arguments, ["f"], domain=FUNCTION_DOMAIN), *body]
     opset = next(entry.version for entry in function.opset_import if entry.domain == "")
     return helper.make_function(
         NEURON_DOMAIN,
-        name,
+        operator_name(function.name, dynamics, coding, dead_zone if ternary else 0.0),
         [*arguments, "v", "eta", "amplitude"],
         ["v_next", "d"],
         nodes,
@@ -33,7 +42,7 @@ def neuron_function(function: onnx.FunctionProto, dynamics: str, coding: str) ->
 
 
 def leaky_integrator(opset: int) -> onnx.FunctionProto:
-    """``spikec::LeakyIntegrate(x, x0, delta, eta)``: the received part r = x - x0 is forgotten, the constant part x0 not.
+    """``spikec::LeakyIntegrate(x, x0, delta, eta)``: the received part x - x0 is forgotten, the constant part x0 not.
 
     x_next = x0 + (1 - eta) * (x - x0) + delta   (integrate-and-fire as a subgradient method, Oh & Lee 2024)
     """
@@ -68,6 +77,24 @@ def _sign_descent() -> list[onnx.NodeProto]:
     ]
 
 
+def _ternary_descent(dead_zone: float) -> list[onnx.NodeProto]:
+    """As ``_sign_descent``, but d = 0 where |v - f| <= theta * eta * a: who is close enough is silent."""
+    return [
+        _scalar("zero", 0.0),
+        _scalar("theta", dead_zone),
+        helper.make_node("Sub", ["v", "f"], ["e"]),
+        helper.make_node("GreaterOrEqual", ["e", "zero"], ["above"]),
+        helper.make_node("Mul", ["eta", "amplitude"], ["size"]),
+        helper.make_node("Neg", ["size"], ["down"]),
+        helper.make_node("Where", ["above", "down", "size"], ["signed"]),
+        helper.make_node("Abs", ["e"], ["distance"]),
+        helper.make_node("Mul", ["theta", "size"], ["limit"]),
+        helper.make_node("LessOrEqual", ["distance", "limit"], ["silent"]),
+        helper.make_node("Where", ["silent", "zero", "signed"], ["d"]),
+        helper.make_node("Add", ["v", "d"], ["v_next"]),
+    ]
+
+
 def _float_descent() -> list[onnx.NodeProto]:
     """d = eta * (f - v): the gradient itself, not its sign (the paper's input encoder)."""
     return [
@@ -80,8 +107,9 @@ def _float_descent() -> list[onnx.NodeProto]:
 def _integrate_and_fire() -> list[onnx.NodeProto]:
     """s = 1 where f >= (1 - eta) * v + eta * a; d = eta * a * s; v_next = (1 - eta) * v + d.
 
-    With eta = 1/(t+1), and times t+1: a neuron fires when what it has received exceeds what it has sent by the amplitude.
-    That is the integrate-and-fire neuron with threshold a, reset by subtraction, and a membrane that starts at 0.
+    With eta = 1/(t+1), and times t+1: a neuron fires when what it has received exceeds what it has sent by the
+    amplitude. That is the integrate-and-fire neuron with threshold a, reset by subtraction, and a membrane that starts
+    at 0.
     """
     return [
         _scalar("zero", 0.0),

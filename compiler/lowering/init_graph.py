@@ -36,7 +36,7 @@ def prune(nodes: list[onnx.NodeProto], wanted: set[str]) -> list[onnx.NodeProto]
 
 
 def _initial_value(neuron: Neuron) -> list[onnx.NodeProto]:
-    """v(0) spread over the shape of f's output; f is evaluated for its shape only, where that differs from the input's."""
+    """v(0) spread over the shape of f's output; f is evaluated for that shape where it may differ from the input's."""
     shape, nodes = f"{neuron.name}/shape", []
     source = neuron.values[0]
     if neuron.parameters or neuron.kind not in ("unary", "encoder"):

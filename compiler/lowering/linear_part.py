@@ -42,9 +42,7 @@ def linear_part(node: onnx.NodeProto, deltas: Mapping[int, str], output: str, sc
     return rule(node, deltas, output, scope)
 
 
-def _homogeneous(
-    node: onnx.NodeProto, deltas: Mapping[int, str], output: str, scope: Scope
-) -> list[onnx.NodeProto]:
+def _homogeneous(node: onnx.NodeProto, deltas: Mapping[int, str], output: str, scope: Scope) -> list[onnx.NodeProto]:
     """The same operator, its constant term left out."""
     inputs = []
     for i, name in enumerate(node.input):

@@ -58,17 +58,20 @@ class Recurrent:
         return nodes
 
 
-def lower(model: onnx.ModelProto, schedule: np.ndarray | Mapping[str, np.ndarray], dynamics: str) -> Recurrent:
+def lower(
+    model: onnx.ModelProto, schedule: np.ndarray | Mapping[str, np.ndarray], dynamics: str, dead_zone: float = 0.0
+) -> Recurrent:
     """Split a calibrated level-3 model into init, step and readout.
 
     Args:
         model: level 3.
         schedule: eta(t), (T,): one for all neurons, or one for each by its name, all of the same length.
         dynamics: ``signgd`` or ``subgradient`` (one schedule for all).
+        dead_zone: theta of the signGD neurons; 0 for binary ones.
     """
     network = Network(_with_free_output_names(model))
     schedules = schedule if isinstance(schedule, Mapping) else dict.fromkeys(network.neurons, schedule)
-    step = StepGraph(network, dynamics, schedules)
+    step = StepGraph(network, dynamics, schedules, dead_zone)
     step.build()
     states = list(step.states.values())
     readout = [_copy(node) for node in network.nodes if node.name in network.readout]
@@ -89,7 +92,7 @@ def lower(model: onnx.ModelProto, schedule: np.ndarray | Mapping[str, np.ndarray
         carried=_types(network, [*(state.initial for state in states), *held]),
         readout_inputs=readout_inputs,
         constants=[tensor for name, tensor in constants.items() if name in used],
-        functions=_functions(model, list(network.neurons.values()), dynamics),
+        functions=_functions(model, list(network.neurons.values()), dynamics, dead_zone),
         neurons=list(network.neurons.values()),
         inputs=list(model.graph.input),
         outputs=list(model.graph.output),
@@ -149,11 +152,14 @@ def _types(network: Network, names: list[str]) -> dict[str, tuple[int, Shape | N
     return {n: (types.get(plain[n], onnx.TensorProto.FLOAT), network.shapes.get(plain[n])) for n in names}
 
 
-def _functions(model: onnx.ModelProto, neurons: list[Neuron], dynamics: str) -> list[onnx.FunctionProto]:
+def _functions(
+    model: onnx.ModelProto, neurons: list[Neuron], dynamics: str, dead_zone: float
+) -> list[onnx.FunctionProto]:
     """Each f that is in use, then the neurons that hold them."""
     bodies = {f.name: f for f in model.functions if f.domain == FUNCTION_DOMAIN}
     pairs = dict.fromkeys((neuron.function, neuron.coding) for neuron in neurons)
-    functions = list(bodies.values()) + [neuron_function(bodies[name], dynamics, coding) for name, coding in pairs]
+    functions = list(bodies.values())
+    functions += [neuron_function(bodies[name], dynamics, coding, dead_zone) for name, coding in pairs]
     if dynamics == "subgradient":
         functions.append(leaky_integrator(next(entry.version for entry in model.opset_import if entry.domain == "")))
     return functions
@@ -163,4 +169,3 @@ def _copy(node: onnx.NodeProto) -> onnx.NodeProto:
     copy = onnx.NodeProto()
     copy.CopyFrom(node)
     return copy
-

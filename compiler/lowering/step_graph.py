@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from spikec.lowering.dynamics import PREFIX
+from spikec.lowering.dynamics import operator_name
 from spikec.lowering.init_graph import zeros_nodes
 from spikec.lowering.linear_part import linear_part
 from spikec.lowering.network import Network, Neuron
@@ -21,8 +21,8 @@ ZEROS = "/zeros"  # behind a tensor's name: zeros of its shape
 class State:
     """A tensor that is carried from step to step.
 
-    ``kind`` is ``value`` (v of a neuron) or ``estimate`` (x, an integrator). ``initial`` is its tensor in the init graph,
-    ``name`` and ``next`` are its tensors before and after the step.
+    ``kind`` is ``value`` (v of a neuron) or ``estimate`` (x, an integrator). ``initial`` is its tensor in the init
+    graph, ``name`` and ``next`` are its tensors before and after the step.
     """
 
     name: str
@@ -43,6 +43,7 @@ class StepGraph:
     network: Network
     dynamics: str
     schedules: Mapping[str, np.ndarray]  # neuron -> eta(t)
+    dead_zone: float = 0.0
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     extra_init: list[onnx.NodeProto] = field(default_factory=list)
     constants: dict[str, onnx.TensorProto] = field(default_factory=dict)
@@ -101,7 +102,7 @@ class StepGraph:
         return shape is not None and None not in shape and shape == self.network.shapes.get(other)
 
     def _resolve(self, name: str) -> str:
-        """Shape arithmetic is repeated on deltas, which have the shapes of their tensors; all else is held from init."""
+        """Shape arithmetic is repeated on deltas, which have their tensors' shapes; all else is held from init."""
         node = self.network.producer.get(name)
         if node is None or name in self.network.path.tensors:
             return self._hold(name)
@@ -137,7 +138,7 @@ class StepGraph:
         state = State(f"{neuron.name}/value", "value", neuron.output, f"{neuron.name}/value_next")
         self.states[neuron.output] = state
         self.deltas[neuron.output] = f"{neuron.name}/event"
-        operator = f"{PREFIX[self.dynamics]}{'Float' if neuron.coding == 'float' else ''}_{neuron.function}"
+        operator = operator_name(neuron.function, self.dynamics, neuron.coding, self.dead_zone)
         arguments = [*inputs, *parameters, state.name, self._eta(self.schedules[neuron.name]), neuron.amplitude]
         outputs = [state.next, self.deltas[neuron.output]]
         self.nodes.append(helper.make_node(operator, arguments, outputs, name=neuron.name, domain=NEURON_DOMAIN))

@@ -155,6 +155,7 @@ CASES = {
         ("b = ReduceMean(h, axes) a = Add(x, b)", IMAGE, {"axes": ints(1)}),
         ("b = ReduceMean(h, axes) a = Add(b, g)", IMAGE, {"axes": ints(1)}),
         ("a = Add(h, h)", ROW, {}),
+        ("b = Add(h, k) a = ReduceSum<keepdims = 0>(b, axes)", ROW, {"k": normal(2, 1, 6), "axes": ints(0)}),
         ("s = Shape(x) o = ConstantOfShape<value = float[1] {1}>(s) a = Add(o, h)", ROW, {}),
         (
             "s = Shape(h) o = ConstantOfShape<value = float[1] {1}>(s) b = ReduceSum(h, axes) a = Add(b, o)",

@@ -59,6 +59,12 @@ def test_a_neuron_keeps_its_value_and_an_estimate_of_each_input_that_changes():
     assert lowered("square and product").held == ["a", "g"]
 
 
+def test_a_parameter_may_widen_the_output_of_a_unary_neuron():
+    text = "g (float[N, 5] x) => (float[2, N, 4] y) { a = Tanh(x) b = Gemm(a, q) c = Max(b, wide) y = MatMul(c, v) }"
+    model = place(parse(text, q=normal(5, 5), v=normal(5, 4), wide=normal(2, 1, 5)), initial=0.1)
+    assert_exact(model, {"x": normal(3, 5)})
+
+
 def test_no_estimate_between_a_neuron_and_the_neuron_it_feeds():
     names = {state.name for state in lowered("neuron fed by a neuron").states}
     assert names == {"e/value", "i/value", "y/y/estimate"}

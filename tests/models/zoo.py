@@ -4,13 +4,15 @@ import functools
 
 import numpy as np
 import onnx
+from onnx import numpy_helper
 
 from spikec.frontends import load_model
 
-# one of each family that the compiler promises, with the side of a square input that its strides allow
+# One of each family that the compiler promises, with a side of the square input that its strides allow.
+# VGG's first dense layer is a 7x7 convolution of 100 million weights in full size; a narrow one keeps its form.
 ZOO: dict[str, str] = {
     "resnet": "timm:resnet18?num_classes=10&input=3x48x48",
-    "vgg": "timm:vgg11?num_classes=10&input=3x32x32",
+    "vgg": "timm:vgg11?num_classes=10&input=3x32x32&mlp_ratio=0.05",
     "convnext": "timm:convnext_atto?num_classes=10&input=3x64x64",
     "mixer": "timm:mixer_s32_224?num_classes=10&img_size=64",
     "resmlp": "timm:resmlp_12_224?num_classes=10&img_size=48",
@@ -22,8 +24,15 @@ ZOO: dict[str, str] = {
 
 @functools.cache
 def zoo_model(name: str) -> onnx.ModelProto:
-    """The exported network."""
-    return load_model(ZOO[name]).model
+    """The exported network; weights that timm starts at zero (heads of the MLPs) are drawn, or the output would be zero."""
+    model = load_model(ZOO[name]).model
+    generator = np.random.default_rng(0)
+    for tensor in model.graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if values.dtype == np.float32 and values.ndim == 2 and not values.any():
+            drawn = generator.standard_normal(values.shape) / np.sqrt(max(values.shape))
+            tensor.CopyFrom(numpy_helper.from_array(drawn.astype(np.float32), tensor.name))
+    return model
 
 
 def zoo_input(name: str, samples: int, seed: int = 0) -> np.ndarray:

@@ -20,9 +20,9 @@ def test_there_and_back_again():
 
 
 def test_nodes_without_a_name_are_called_after_their_output_and_doubles_are_numbered():
-    nodes = "a = Relu(x) [same] b = Relu(a) [same] c = Relu(b) [a] d = Relu(c) y = Neg(d)"
+    nodes = "a = Relu(x) [same] b = Relu(a) [same] c = Relu(b) [same] d = Relu(c) [a] e = Relu(d) y = Neg(e)"
     graph = import_graph(parse(f"g (float[N, 4] x) => (float[N, 4] y) {{ {nodes} }}"))
-    assert [node.name for node in graph.nodes] == ["a", "same", "same_2", "a_2", "y"]
+    assert [node.name for node in graph.nodes] == ["a", "same", "same_2", "same_3", "a_2", "y"]
 
 
 def test_nodes_come_in_topological_order():

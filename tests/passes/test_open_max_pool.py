@@ -69,6 +69,13 @@ def test_a_window_of_one_element_with_a_stride_is_a_selection():
     assert operators(opened) == ["Conv", "Gather", "Gather"]
 
 
+def test_one_window_of_one_element_is_a_selection_too():
+    opened, _ = keeps_outputs(
+        OpenMaxPool(), image_model("MaxPool<kernel_shape = [1, 1], strides = [7, 6]>(x)"), {"x": IMAGE}
+    )
+    assert operators(opened) == ["Conv", "Gather", "Gather"]
+
+
 def test_two_pools_of_one_tensor():
     text = """g (float[N, 3, 7, 6] x) => (float[N, 2, A, B] y) {
       a = MaxPool<kernel_shape = [2, 2]>(x) b = MaxPool<kernel_shape = [2, 2]>(x) c = Add(a, b) y = Conv(c, w)

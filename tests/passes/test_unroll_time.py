@@ -120,7 +120,7 @@ def test_scan_outputs_are_refused():
 )
 def test_a_loop_that_may_stop_early_is_refused(go):
     reason, way_out = refusal(loop_model({"a": "x"}, f"a_next = Tanh(a) {go}"))
-    assert (reason, way_out) == ("it has a condition to stop early", "unroll only loops of a fixed length")
+    assert (reason, way_out) == ("it has a condition to stop early", "unroll loops that run to their end")
 
 
 def test_a_loop_that_may_not_start_is_refused():

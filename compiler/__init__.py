@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from spikec.compilation import Artifact, compile  # noqa: A004
     from spikec.errors import CheckFailed, EnvironmentMissing, InternalError, ModelError, SpikecError, UsageError
     from spikec.options import Options
-    from spikec.plan import Plan, plan
+    from spikec.planning import Plan, plan
 
 __version__ = "0.1.0"
 
@@ -24,8 +24,8 @@ _HOMES = {
     "SpikecError": "spikec.errors",
     "UsageError": "spikec.errors",
     "Options": "spikec.options",
-    "Plan": "spikec.plan",
-    "plan": "spikec.plan",
+    "Plan": "spikec.planning",
+    "plan": "spikec.planning",
 }
 
 __all__ = [
@@ -48,7 +48,7 @@ def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module 'spikec' has no attribute '{name}'")
     value = getattr(import_module(_HOMES[name]), name)
-    globals()[name] = value  # `plan` is a function although a submodule has that name too
+    globals()[name] = value
     return value
 
 

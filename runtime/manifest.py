@@ -48,6 +48,7 @@ class Manifest:
     outputs: tuple[str, ...]
     states: tuple[State, ...]
     held: tuple[str, ...]
+    held_types: tuple[int, ...]
     readout_nodes: frozenset[str]
     neurons: tuple[Neuron, ...]
     raw: dict[str, Any]
@@ -71,6 +72,7 @@ def read_manifest(model: onnx.ModelProto, name: str = "this ONNX file") -> Manif
         outputs=tuple(raw["outputs"]),
         states=tuple(State(s["name"], s["kind"], s["initial"], s["next"]) for s in raw["states"]),
         held=tuple(raw["held"]),
+        held_types=tuple(raw["held_types"]),
         readout_nodes=frozenset(raw["readout"]["nodes"]),
         neurons=tuple(Neuron(n["name"], n["function"], n["kind"], n["event"]) for n in raw["neurons"]),
         raw=raw,

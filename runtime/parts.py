@@ -60,7 +60,10 @@ def take_apart(model: onnx.ModelProto) -> Parts:
         functions=list(model.functions),
         opsets=list(model.opset_import),
         ir_version=model.ir_version,
-        types={info.name: info.type.tensor_type.elem_type for info in model.graph.input},
+        types={
+            **{info.name: info.type.tensor_type.elem_type for info in model.graph.input},
+            **dict(zip(manifest.held, manifest.held_types, strict=False)),
+        },
     )
     if manifest.states and manifest.form != "unrolled":
         {"loop": _split_loop, "step": _split_step}[manifest.form](parts, main)

@@ -46,6 +46,7 @@ def build_manifest(
         "outputs": [info.name for info in network.outputs],
         "states": [vars(state) for state in network.states],
         "held": list(network.held),
+        "held_types": [network.carried[name][0] for name in network.held],
         "readout": {"inputs": network.readout_inputs, "nodes": [node.name for node in network.readout]},
         "neurons": [_row(setting, network.schedules[setting.neuron.name]) for setting in settings],
         "source": source,

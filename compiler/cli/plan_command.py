@@ -21,8 +21,8 @@ def plan(
 
     Exit code 3 if a node is unsupported.
     """
-    from spikec.plan import FATES
-    from spikec.plan import plan as make_plan
+    from spikec.planning import FATES
+    from spikec.planning import plan as make_plan
 
     result = make_plan(model, preset=preset, dynamics=dynamics, granularity=granularity)
     if as_json:

@@ -15,7 +15,7 @@ PREFIX = {"signgd": "SignGD", "subgradient": "Subgradient"}
 
 def operator_name(function: str, dynamics: str, coding: str, dead_zone: float = 0.0) -> str:
     """The name of the neuron's function: ``SignGD_Relu``, ``SignGDTernary_Relu``, ``SignGDFloat_Identity``..."""
-    variant = "Float" if coding == "float" else "Ternary" if dead_zone else ""
+    variant = "Float" if coding == "float" else "Ternary" if _is_ternary(dynamics, coding, dead_zone) else ""
     return f"{PREFIX[dynamics]}{variant}_{function}"
 
 
@@ -27,18 +27,22 @@ def neuron_function(
     ``coding`` float makes it an encoder; ``dead_zone`` theta > 0 makes it ternary.
     """
     arguments = list(function.input)
-    ternary = dead_zone > 0 and (dynamics, coding) == ("signgd", "sign")
+    ternary = _is_ternary(dynamics, coding, dead_zone)
     body = _ternary_descent(dead_zone) if ternary else _BODIES[dynamics, coding]()
     nodes = [helper.make_node(function.name, arguments, ["f"], domain=FUNCTION_DOMAIN), *body]
     opset = next(entry.version for entry in function.opset_import if entry.domain == "")
     return helper.make_function(
         NEURON_DOMAIN,
-        operator_name(function.name, dynamics, coding, dead_zone if ternary else 0.0),
+        operator_name(function.name, dynamics, coding, dead_zone),
         [*arguments, "v", "eta", "amplitude"],
         ["v_next", "d"],
         nodes,
         [helper.make_opsetid("", opset), helper.make_opsetid(FUNCTION_DOMAIN, 1)],
     )
+
+
+def _is_ternary(dynamics: str, coding: str, dead_zone: float) -> bool:
+    return dead_zone > 0 and (dynamics, coding) == ("signgd", "sign")
 
 
 def leaky_integrator(opset: int) -> onnx.FunctionProto:

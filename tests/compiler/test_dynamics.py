@@ -5,7 +5,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from spikec.lowering.dynamics import leaky_integrator, neuron_function
+from spikec.lowering.dynamics import leaky_integrator, neuron_function, operator_name
 from spikec.onnx_session import run_model
 from tests.models.graphs import normal
 
@@ -37,8 +37,8 @@ def call(functions, name, feeds, outputs):
     return tuple(run_model(model, {key: np.asarray(value, np.float32) for key, value in feeds.items()}).values())
 
 
-def fire(f, dynamics, coding="sign", *, x=X, v=V, eta=ETA, amplitude=0.7):
-    neuron = neuron_function(f, dynamics, coding)
+def fire(f, dynamics, coding="sign", *, x=X, v=V, eta=ETA, amplitude=0.7, dead_zone=0.0):
+    neuron = neuron_function(f, dynamics, coding, dead_zone)
     feeds = {"x0": x, "v": v, "eta": eta, "amplitude": amplitude}
     return call([f, neuron], neuron.name, feeds, ["v_next", "d"])
 
@@ -56,6 +56,29 @@ def test_the_sign_of_zero_is_plus_one():
     np.testing.assert_allclose(event, np.full(SHAPE, -0.3 * 0.7), rtol=1e-6)
     _, event = fire(RELU, "signgd", x=np.zeros(SHAPE), v=np.full(SHAPE, -0.0))
     assert (event < 0).all()
+
+
+@pytest.mark.parametrize("dead_zone", [0.5, 0.9, 3.0])
+def test_ternary_descent_is_silent_close_to_its_target(dead_zone):
+    after, event = fire(RELU, "signgd", dead_zone=dead_zone)
+    error, size = V - np.maximum(X, 0), ETA * np.float32(0.7)
+    expected = np.where(np.abs(error) <= dead_zone * size, 0, -size * np.sign(error))
+    np.testing.assert_allclose(event, expected, rtol=1e-6)
+    np.testing.assert_array_equal(after, V + event)
+    assert set(np.abs(np.sign(event)).ravel()) == {0, 1}, "some neurons are silent, some are not"
+
+
+def test_the_border_of_the_dead_zone_is_silent():
+    """In numbers that binary fractions hold: eta = 1/2, a = 1, theta = 1/2."""
+    v = np.array([0.25, -0.25, 0.2578125, -0.2578125, 0], np.float32)
+    _, event = fire(IDENTITY, "signgd", x=np.zeros(5), v=v, eta=np.float32(0.5), amplitude=1.0, dead_zone=0.5)
+    np.testing.assert_array_equal(event, [0, 0, -0.5, 0.5, 0])
+
+
+def test_graded_events_and_integrate_and_fire_have_no_dead_zone():
+    for dynamics, coding in (("signgd", "float"), ("subgradient", "sign"), ("subgradient", "float")):
+        one, two = (neuron_function(RELU, dynamics, coding, dead_zone) for dead_zone in (0.0, 0.5))
+        assert one.SerializeToString() == two.SerializeToString()
 
 
 def test_amplitudes_per_channel():
@@ -130,16 +153,18 @@ def test_the_leaky_integrator_forgets_what_it_received_and_not_the_constant_part
 
 
 @pytest.mark.parametrize(
-    ("dynamics", "coding", "name"),
+    ("dynamics", "coding", "dead_zone", "name"),
     [
-        ("signgd", "sign", "SignGD_F"),
-        ("signgd", "float", "SignGDFloat_F"),
-        ("subgradient", "sign", "Subgradient_F"),
-        ("subgradient", "float", "SubgradientFloat_F"),
+        ("signgd", "sign", 0.0, "SignGD_F"),
+        ("signgd", "sign", 0.5, "SignGDTernary_F"),
+        ("signgd", "float", 0.5, "SignGDFloat_F"),
+        ("subgradient", "sign", 0.5, "Subgradient_F"),
+        ("subgradient", "float", 0.0, "SubgradientFloat_F"),
     ],
 )
-def test_names_tell_the_dynamics(dynamics, coding, name):
-    neuron = neuron_function(RELU, dynamics, coding)
+def test_names_tell_the_dynamics(dynamics, coding, dead_zone, name):
+    neuron = neuron_function(RELU, dynamics, coding, dead_zone)
+    assert operator_name("F", dynamics, coding, dead_zone) == name
     assert (neuron.domain, neuron.name) == ("spikec", name)
     assert {node.domain for node in neuron.node} == {"", "spikec.f"}
     assert {entry.domain: entry.version for entry in neuron.opset_import} == {"": 20, "spikec.f": 1}

@@ -34,13 +34,15 @@ def test_estimates_are_the_affine_segments_of_the_values(name, initial):
 
 
 @pytest.mark.parametrize(
-    ("name", "granularity"),
-    [(name, "composite") for name in TIMED] + [(name, "strict") for name in TIMED if name not in SOFTMAX],
+    ("name", "granularity", "dead_zone"),
+    [(name, "composite", dead_zone) for name in TIMED for dead_zone in (0.0, 0.5)]
+    + [(name, "strict", 0.5) for name in TIMED if name not in SOFTMAX],
 )
-def test_level_four_equals_the_oracle_spike_for_spike(name, granularity):
+def test_level_four_equals_the_oracle_spike_for_spike(name, granularity, dead_zone):
     case = network(name)
-    artifact = spikec.compile(case.model, calibration=case.feeds(6, seed=50), steps=6, granularity=granularity)
-    oracle = Oracle(artifact.levels.neurons, artifact.recurrent.schedules)
+    options = spikec.Options(steps=6, granularity=granularity, dead_zone=dead_zone)
+    artifact = spikec.compile(case.model, calibration=case.feeds(6, seed=50), options=options)
+    oracle = Oracle(artifact.levels.neurons, artifact.recurrent.schedules, dead_zone)
     session = Session(artifact.model, precision="float64")
     for step, (outputs, spikes) in zip(session.stream(case.feeds(3)), oracle.run(case.feeds(3)), strict=True):
         for neuron, expected in spikes.items():

@@ -15,7 +15,7 @@ $(STAMP): pyproject.toml
 	touch $(STAMP)
 
 demo: $(STAMP)  ## train, convert, run and compare two small networks
-	OMP_NUM_THREADS=2 $(BIN)/python -m examples.digits_demo --output demo_output
+	$(BIN)/python -m examples.digits_demo --output demo_output
 
 test: $(STAMP)  ## every test
 	$(BIN)/python -m pytest -n 2
@@ -26,7 +26,7 @@ lint: $(STAMP)  ## style, and strict types on the installed wheel
 	$(BIN)/python tests/typecheck_wheel.py
 
 benchmark: $(STAMP)  ## accuracy over time steps on a trained ResNet-20 (needs the data folder named in docs/benchmarks.md)
-	OMP_NUM_THREADS=2 $(BIN)/python -m benchmarks.resnet20
+	$(BIN)/python -m benchmarks.resnet20
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info demo_output

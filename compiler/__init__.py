@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from spikec.compilation import Artifact, compile  # noqa: A004
+    from spikec.compilation import Artifact, compile
     from spikec.errors import CheckFailed, EnvironmentMissing, InternalError, ModelError, SpikecError, UsageError
     from spikec.options import Options
     from spikec.planning import Plan, plan

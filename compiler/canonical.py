@@ -108,8 +108,8 @@ def _refuse_passed_inputs(model: onnx.ModelProto) -> None:
     for output in model.graph.output:
         if output.name in inputs:
             raise ModelError(
-                f"output '{output.name}' is an input of the model itself; leave it out, or pass it through an Identity to "
-                "an output of another name"
+                f"output '{output.name}' is an input of the model itself; leave it out, or pass it through an Identity "
+                "to an output of another name"
             )
 
 

@@ -50,7 +50,7 @@ class Artifact:
         return Path(path)
 
 
-def compile(  # noqa: A001 - the word every compiler has for it
+def compile(
     model: Any,
     example_inputs: Any = None,
     *,
@@ -63,8 +63,8 @@ def compile(  # noqa: A001 - the word every compiler has for it
     """Convert a trained network into a spiking one.
 
     Args:
-        model: a path to an ONNX file, ``timm:NAME?option=value``, ``package.module:factory``, an ``onnx.ModelProto``, or a
-            ``torch.nn.Module`` (then ``example_inputs`` is needed).
+        model: a path to an ONNX file, ``timm:NAME?option=value``, ``package.module:factory``, an ``onnx.ModelProto``, or
+            a ``torch.nn.Module`` (then ``example_inputs`` is needed).
         example_inputs: a tensor or tuple of tensors for a torch module; the batch is the first dimension.
         calibration: path to an .npz, arrays or batches (see ``spikec.calibration.data``). None: seeded random input.
         preset: ``default`` or ``paper``.
@@ -146,8 +146,8 @@ def _saturation_warnings(settings: list[NeuronSetting]) -> list[str]:
         return []
     names = ", ".join(s.neuron.name for s in saturated)
     return [
-        f"{len(saturated)} of {len(settings)} neuron nodes saturate, their schedule cannot reach the calibrated range: {names}; "
-        "use --ranges every, --range-rule max, or a schedule with a larger sum (spikec inspect shows range and reach)"
+        f"{len(saturated)} of {len(settings)} neuron nodes saturate, their schedule cannot reach the calibrated range: "
+        f"{names}; use --ranges every, --range-rule max, or a schedule with a larger sum (spikec inspect shows range and reach)"
     ]
 
 
@@ -157,6 +157,7 @@ def _size_warnings(model: onnx.ModelProto, network: Recurrent) -> list[str]:
         warnings.append("the network has no nonlinearity before its readout: the artifact has no neurons and no time")
     if len(model.graph.node) > MANY_NODES:
         warnings.append(
-            f"the artifact has {len(model.graph.node)} nodes; onnxruntime needs seconds to minutes to load it: prefer form loop"
+            f"the artifact has {len(model.graph.node)} nodes; onnxruntime needs seconds to minutes to load it: "
+            "prefer form loop"
         )
     return warnings

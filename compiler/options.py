@@ -27,7 +27,7 @@ class Options:
         dynamics: ``signgd`` (sign gradient descent) or ``subgradient`` (integrate-and-fire, ReLU networks only).
         schedule: step sizes eta(t), as ``NAME`` or ``NAME:key=value,...``; see ``spikec.schedules``. The subgradient
             dynamics has its own, 1/(t+1), and ignores this.
-        dead_zone: theta: a signGD neuron is silent where |v - f| <= theta * eta * a; 0 makes it binary, as in the paper.
+        dead_zone: theta: a signGD neuron is silent where |v - f| <= theta*eta*a; 0 makes it binary, as in the paper.
         coding: how the input enters: ``direct`` (constant current), ``float`` (graded events) or ``spike``.
         granularity: ``composite`` (a neuron may hold a row or a window) or ``strict`` (elementwise neurons only).
         form: of the artifact, ``loop``, ``unrolled`` or ``step``.

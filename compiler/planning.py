@@ -23,7 +23,7 @@ FATES = ("linear", "neuron", "readout", "constant", "unsupported")
 
 @dataclass(frozen=True)
 class Fate:
-    """What becomes of one node: ``linear``, ``neuron``, ``readout``, ``constant`` or ``unsupported``, and how or why."""
+    """What becomes of one node: ``linear``, ``neuron``, ``readout``, ``constant``, ``unsupported``; and how or why."""
 
     name: str
     op: str
@@ -35,7 +35,7 @@ class Fate:
 class Plan:
     """The fate of every node of the source, and what the converted network will be made of.
 
-    ``neurons`` has a row for each neuron node: its kind, f, and how many neurons it is per sample (None: shape unknown).
+    ``neurons`` has a row for each neuron node: its kind, f, and how many neurons it is per sample (None: unknown).
     """
 
     source: str

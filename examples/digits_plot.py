@@ -41,4 +41,4 @@ def _panel(axes: "Axes", network: str, rows: Sequence[Row]) -> None:
     axes.set_ylim(0, 104)
     axes.set(title=network, xlabel="time steps T")
     axes.grid(color="#dddddd", linewidth=0.6)
-    axes.legend(loc="lower right", framealpha=0.95)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), frameon=False)  # below: no corner is free of curves

@@ -16,7 +16,7 @@ class Backend(Protocol):
     """Evaluates graphs; tensors are of the backend's own kind between ``to_device`` and ``to_numpy``."""
 
     def graph(self, nodes: Sequence[NodeProto], outputs: Sequence[str], types: Mapping[str, int]) -> Evaluate:
-        """A function from named tensors to the named ``outputs``; ``types`` gives the element types of what it is fed."""
+        """A function from named tensors to the named ``outputs``; ``types`` gives the element types of its inputs."""
         ...
 
     def to_device(self, array: np.ndarray) -> Any:
@@ -45,6 +45,8 @@ def make_backend(name: str, parts: Parts, device: str, precision: str) -> Backen
         try:
             from spikec.runtime.ort_backend import OrtBackend
         except ImportError as error:
-            raise DeviceError("backend onnxruntime needs the package onnxruntime; install it or use backend torch") from error
+            raise DeviceError(
+                "backend onnxruntime needs the package onnxruntime; install it or use backend torch"
+            ) from error
         return OrtBackend(parts, device, precision)
     raise DeviceError(f"there is no backend '{name}'; choose torch or onnxruntime")

@@ -30,7 +30,9 @@ class Stepwise:
         self._types = types
         self._steps: dict[bool, Evaluate] = {}
 
-    def run(self, feeds: Mapping[str, np.ndarray], steps: Sequence[int], counter: Counter | None, samples: int) -> dict[int, Arrays]:
+    def run(
+        self, feeds: Mapping[str, np.ndarray], steps: Sequence[int], counter: Counter | None, samples: int
+    ) -> dict[int, Arrays]:
         """Outputs after each number of ``steps`` (ascending) for one batch."""
         found: dict[int, Arrays] = {}
         for t, tensors in self._walk(feeds, steps[-1], events=counter is not None):

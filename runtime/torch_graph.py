@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import torch
 from onnx import FunctionProto, NodeProto
+
 from spikec.runtime.errors import ArtifactError, InputError, UnsupportedOperator
 from spikec.runtime.torch_ops import HOST_INPUTS, OPERATORS, SEVERAL_OUTPUTS
 from spikec.runtime.torch_program import Kernel, Operation, Program

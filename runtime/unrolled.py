@@ -24,7 +24,9 @@ class Unrolled:
         self._readout = engine.graph(parts.readout, list(parts.manifest.outputs), parts.types)
         self._graphs: dict[tuple[str, ...], Evaluate] = {}
 
-    def run(self, feeds: Mapping[str, np.ndarray], steps: Sequence[int], counter: Counter | None, samples: int) -> dict[int, Arrays]:
+    def run(
+        self, feeds: Mapping[str, np.ndarray], steps: Sequence[int], counter: Counter | None, samples: int
+    ) -> dict[int, Arrays]:
         """Outputs after each number of ``steps`` (ascending) for one batch."""
         counts, nodes = self._counting(steps[-1]) if counter is not None else ({}, [])
         tensors = self._evaluate(feeds, steps, list(counts.values()), nodes)
@@ -57,7 +59,7 @@ class Unrolled:
         return {name: self.engine.to_numpy(value) for name, value in self._readout({**tensors, **finals}).items()}
 
     def _counting(self, steps: int) -> tuple[dict[str, str], list[NodeProto]]:
-        """Nodes that count each neuron's events inside the graph: 1 for each event that is not zero, summed over time."""
+        """Nodes that count each neuron's events inside the graph: 1 for each that is not zero, summed over time."""
         counts: dict[str, str] = {}
         nodes: list[NodeProto] = []
         for neuron in self.parts.manifest.neurons:

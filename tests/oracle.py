@@ -37,8 +37,8 @@ class Oracle:
         """(outputs, spikes of every neuron node) after each step."""
         self.values = {}
         fed = {name: torch.from_numpy(array).double() for name, array in x.items()}
-        for self.t in range(len(next(iter(self.eta.values())))):
-            self.spikes = {}
+        for t in range(len(next(iter(self.eta.values())))):
+            self.t, self.spikes = t, {}
             outputs = self.network(fed)
             yield {name: outputs[name].numpy() for name in self.outputs}, self.spikes
 

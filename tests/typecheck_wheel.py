@@ -2,6 +2,7 @@
 mapping of folders to packages in the source tree. Run by ``make lint``."""
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -12,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 
 def main() -> int:
     """The exit code of mypy."""
+    shutil.rmtree(ROOT / "build", ignore_errors=True)  # setuptools would pack files that are gone
     with tempfile.TemporaryDirectory() as folder:
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
         subprocess.run([*pip, "--target", folder, str(ROOT)], check=True)

@@ -51,7 +51,10 @@ def build_manifest(
         "neurons": [_row(setting, network.schedules[setting.neuron.name]) for setting in settings],
         "source": source,
         "calibration": calibration,
-        "tools": {name: version(name) for name in ("spikec", "onnx", "onnxruntime", "onnx-graphsurgeon", "onnxscript", "torch")},
+        "tools": {
+            name: version(name)
+            for name in ("spikec", "onnx", "onnxruntime", "onnx-graphsurgeon", "onnxscript", "torch")
+        },
         "warnings": warnings,
     }
 

@@ -4,8 +4,9 @@ from functools import partial
 
 import torch
 from onnx import NodeProto
-from spikec.runtime.torch_ops.common import Attrs, Builder, Kernel, number, plain
 from torch.nn import functional
+
+from spikec.runtime.torch_ops.common import Attrs, Builder, Kernel, number, plain
 
 _SELU_ALPHA = 1.67326319217681884765625
 _SELU_GAMMA = 1.05070102214813232421875

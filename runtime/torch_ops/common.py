@@ -6,6 +6,7 @@ from typing import NoReturn
 import numpy as np
 import torch
 from onnx import NodeProto
+
 from spikec.runtime.errors import UnsupportedOperator
 from spikec.runtime.torch_program import Kernel
 from spikec.runtime.torch_values import Attrs

@@ -4,6 +4,7 @@ from math import ceil
 
 import torch
 from onnx import NodeProto, TensorProto
+
 from spikec.runtime.errors import UnsupportedOperator
 from spikec.runtime.torch_ops.common import Attrs, Builder, Kernel, ints, plain, refuse
 from spikec.runtime.torch_values import torch_type

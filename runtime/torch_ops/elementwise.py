@@ -4,6 +4,7 @@ from functools import reduce
 
 import torch
 from onnx import NodeProto
+
 from spikec.runtime.torch_ops.common import Attrs, Builder, Kernel, plain
 
 Tensor = torch.Tensor

@@ -2,6 +2,7 @@
 
 import torch
 from onnx import NodeProto
+
 from spikec.runtime.torch_ops.common import Attrs, Builder, Kernel, ints, plain, refuse
 
 Tensor = torch.Tensor

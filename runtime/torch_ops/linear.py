@@ -4,9 +4,10 @@ from functools import lru_cache
 
 import torch
 from onnx import NodeProto
+from torch.nn import functional
+
 from spikec.runtime.torch_ops.common import Attrs, Builder, Kernel, number, plain, refuse
 from spikec.runtime.torch_ops.windows import Pads, padded, symmetric, window
-from torch.nn import functional
 
 _CONVOLUTIONS = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}
 

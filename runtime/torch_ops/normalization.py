@@ -2,9 +2,10 @@
 
 import torch
 from onnx import NodeProto
+from torch.nn import functional
+
 from spikec.runtime.torch_ops.common import Attrs, Builder, Kernel, number, refuse
 from spikec.runtime.torch_ops.windows import Window, over_windows
-from torch.nn import functional
 
 
 def _batch_normalization(attrs: Attrs, node: NodeProto) -> Kernel:

@@ -5,8 +5,9 @@ from functools import partial
 
 import torch
 from onnx import NodeProto
-from spikec.runtime.torch_ops.common import Attrs, Builder, Kernel, ints
 from torch.nn import functional
+
+from spikec.runtime.torch_ops.common import Attrs, Builder, Kernel, ints
 
 
 def _extreme(search: Callable[..., torch.Tensor]) -> Builder:

@@ -5,9 +5,10 @@ from math import inf
 
 import torch
 from onnx import NodeProto
+from torch.nn import functional
+
 from spikec.runtime.torch_ops.common import Attrs, Builder, Kernel
 from spikec.runtime.torch_ops.windows import Window, over_windows, symmetric, window
-from torch.nn import functional
 
 _AVERAGES = {1: functional.avg_pool1d, 2: functional.avg_pool2d, 3: functional.avg_pool3d}
 _MAXIMA = {1: functional.max_pool1d, 2: functional.max_pool2d, 3: functional.max_pool3d}

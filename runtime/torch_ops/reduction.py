@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import torch
 from onnx import NodeProto
+
 from spikec.runtime.torch_ops.common import Attrs, Builder, Kernel, as_float, chosen_axes
 
 Reduction = Callable[[torch.Tensor, list[int], bool], torch.Tensor]

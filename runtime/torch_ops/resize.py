@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from onnx import NodeProto
+
 from spikec.runtime.torch_ops.common import Attrs, Builder, Kernel, ints, number, refuse
 
 Array = NDArray[np.floating]

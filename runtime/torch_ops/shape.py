@@ -4,6 +4,7 @@ from math import prod
 
 import torch
 from onnx import NodeProto
+
 from spikec.runtime.torch_ops.common import Attrs, Builder, Kernel, chosen_axes, ints, plain
 
 Tensor = torch.Tensor

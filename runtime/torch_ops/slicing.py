@@ -6,8 +6,9 @@ from itertools import chain
 import numpy as np
 import torch
 from onnx import NodeProto
-from spikec.runtime.torch_ops.common import Attrs, Builder, Kernel, along, ints, plain, refuse
 from torch.nn import functional
+
+from spikec.runtime.torch_ops.common import Attrs, Builder, Kernel, along, ints, plain, refuse
 
 Tensor = torch.Tensor
 

@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 import torch
 from onnx import NodeProto
+from torch.nn import functional
+
 from spikec.runtime.torch_ops.common import Attrs, Builder, Kernel, refuse
 from spikec.runtime.torch_ops.windows import Pads, padded, split_padding, window
-from torch.nn import functional
 
 _CONVOLUTIONS = {1: functional.conv_transpose1d, 2: functional.conv_transpose2d, 3: functional.conv_transpose3d}
 

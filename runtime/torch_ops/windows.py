@@ -6,8 +6,9 @@ from functools import reduce
 from itertools import chain
 
 import torch
-from spikec.runtime.torch_ops.common import Attrs, along
 from torch.nn import functional
+
+from spikec.runtime.torch_ops.common import Attrs, along
 
 Pads = tuple[tuple[int, int], ...]
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from onnx import GraphProto, ModelProto, NodeProto, ValueInfoProto, helper
 from onnx.reference import ReferenceEvaluator
+
 from spikec.runtime.torch_graph import TorchGraph
 
 Arrays = list[np.ndarray | None]

@@ -10,7 +10,8 @@ from spikec.runtime import Session
 # k is the last channel that there is, counted at run time: an integer that init computes and each step reads
 MODEL = """<ir_version: 10, opset_import: ["": 20]>
 g (float[N, 4] x) => (float[N, 3] y)
-<float[4, 4] w = {1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1}, float[1, 3] u = {1, 2, 3}, int64 one = {1}, int64 a = {1}>
+<float[4, 4] w = {1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1},
+ float[1, 3] u = {1, 2, 3}, int64 one = {1}, int64 a = {1}>
 {
     h = MatMul(x, w)
     r = Relu(h)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from onnx import AttributeProto, FunctionProto, NodeProto, TensorProto, helper, numpy_helper
+
 from spikec.runtime.errors import ArtifactError, InputError, SpikecRuntimeError, UnsupportedOperator
 from spikec.runtime.torch_graph import TorchGraph, constants_from
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
+
 from spikec.runtime.torch_ops import OPERATORS
 
 _RNG = np.random.default_rng(0)

@@ -63,7 +63,7 @@ def compile(
     """Convert a trained network into a spiking one.
 
     Args:
-        model: a path to an ONNX file, ``timm:NAME?option=value``, ``package.module:factory``, an ``onnx.ModelProto``, or
+        model: an ONNX file, ``timm:NAME?option=value``, ``package.module:factory``, an ``onnx.ModelProto``, or
             a ``torch.nn.Module`` (then ``example_inputs`` is needed).
         example_inputs: a tensor or tuple of tensors for a torch module; the batch is the first dimension.
         calibration: path to an .npz, arrays or batches (see ``spikec.calibration.data``). None: seeded random input.
@@ -147,7 +147,8 @@ def _saturation_warnings(settings: list[NeuronSetting]) -> list[str]:
     names = ", ".join(s.neuron.name for s in saturated)
     return [
         f"{len(saturated)} of {len(settings)} neuron nodes saturate, their schedule cannot reach the calibrated range: "
-        f"{names}; use --ranges every, --range-rule max, or a schedule with a larger sum (spikec inspect shows range and reach)"
+        f"{names}; use --ranges every, --range-rule max, or a schedule with a larger sum "
+        "(spikec inspect shows range and reach)"
     ]
 
 

@@ -12,28 +12,10 @@ from spikec.lowering.init_graph import zeros_nodes
 from spikec.lowering.linear_part import linear_part
 from spikec.lowering.network import Network, Neuron
 from spikec.passes.operators import NEURON_DOMAIN
+from spikec.runtime.manifest import State
 
 CLOCK, ZERO = "spikec/t", "spikec/zero"
 ZEROS = "/zeros"  # behind a tensor's name: zeros of its shape
-
-
-@dataclass(frozen=True)
-class State:
-    """A tensor that is carried from step to step.
-
-    ``kind`` is ``value`` (v of a neuron) or ``estimate`` (x, an integrator). ``initial`` is its tensor in the init
-    graph, ``name`` and ``next`` are its tensors before and after the step.
-    """
-
-    name: str
-    kind: str
-    initial: str
-    next: str
-
-    @property
-    def final(self) -> str:
-        """Its name after the last step, where the readout takes it."""
-        return f"{self.name}/final"
 
 
 @dataclass

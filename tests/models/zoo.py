@@ -24,7 +24,7 @@ ZOO: dict[str, str] = {
 
 @functools.cache
 def zoo_model(name: str) -> onnx.ModelProto:
-    """The exported network; weights that timm starts at zero (the MLPs' heads) are drawn, or the output would be zero."""
+    """The exported network. Weights that timm starts at zero (the MLPs' heads) are drawn: the output would be zero."""
     model = load_model(ZOO[name]).model
     generator = np.random.default_rng(0)
     for tensor in model.graph.initializer:

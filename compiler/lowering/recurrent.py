@@ -10,8 +10,9 @@ from onnx import helper, numpy_helper
 from spikec.lowering.dynamics import leaky_integrator, neuron_function
 from spikec.lowering.init_graph import init_nodes, prune
 from spikec.lowering.network import Network, Neuron, Shape
-from spikec.lowering.step_graph import ZERO, ZEROS, State, StepGraph
+from spikec.lowering.step_graph import ZERO, ZEROS, StepGraph
 from spikec.passes.operators import FUNCTION_DOMAIN
+from spikec.runtime.manifest import State
 
 
 @dataclass

@@ -15,8 +15,9 @@ pytestmark = pytest.mark.slow
 STEPS = 32
 SAMPLES = 2
 MANY = 8
-# Allowed difference of the final distance to the ANN between float32 and float64, where eight samples do not average out
-# single flipped signs (measured: vgg 17 %, densenet 24 %, convnext 14 %; on sixteen samples convnext and mixer are below 3 %)
+# Allowed difference of the final distance to the ANN between float32 and float64, where eight samples do not average
+# out single flipped signs (measured: vgg 17 %, densenet 24 %, convnext 14 %; on sixteen samples convnext and mixer are
+# below 3 %)
 END = {"vgg": 0.5, "densenet": 0.5, "convnext": 0.3, "mixer": 0.3}
 
 

@@ -24,7 +24,7 @@ class Stepwise:
         produced = {name for node in parts.init for name in node.output}
         self.passed = [name for name in manifest.held if name not in produced]  # inputs that steps read themselves
         wanted = [state.initial for state in self.states] + [n for n in manifest.held if n in produced]
-        types = {**_element_types(parts), CLOCK: onnx.TensorProto.INT64}
+        types = {**parts.types, CLOCK: onnx.TensorProto.INT64}
         self._init = engine.graph(parts.init, list(dict.fromkeys(wanted)), types)
         self._readout = engine.graph(parts.readout, list(manifest.outputs), types)
         self._types = types
@@ -36,7 +36,7 @@ class Stepwise:
         """Outputs after each number of ``steps`` (ascending) for one batch."""
         found: dict[int, Arrays] = {}
         for t, tensors in self._walk(feeds, steps[-1], events=counter is not None):
-            if counter is not None and t:
+            if counter is not None:
                 self._count(counter, tensors, samples)
             if t in steps:
                 found[t] = self._outputs(tensors)
@@ -80,7 +80,3 @@ class Stepwise:
     def _count(self, counter: Counter, tensors: Tensors, samples: int) -> None:
         for event in self.events:
             counter.add(event, self.engine.to_numpy(tensors[event]) != 0, samples)
-
-
-def _element_types(parts: Parts) -> dict[str, int]:
-    return dict(parts.types)

@@ -26,6 +26,7 @@ from spikec.passes import (
 )
 from spikec.passes.graph_io import export_model, import_graph
 
+LEVELS = ("source", "canonical", "primitive", "neurons")
 HALF_TOLERANCE = 2e-2  # a source in half precision differs from float32 by its own rounding
 
 

@@ -92,7 +92,9 @@ def _judge(graph: gs.Graph, options: Options) -> dict[str, Fate]:
 
 def _judge_node(node: gs.Node, path: ValuePath, kinds: frozenset[str], options: Options) -> Fate:
     if not path.on_path(node):
-        return Fate(node.name, node.op, "constant", "depends on shapes only")
+        made_of = {tensor.name for tensor in node.inputs} & path.symbols
+        detail = "computed once from integer inputs, before the first step" if made_of else "depends on shapes only"
+        return Fate(node.name, node.op, "constant", detail)
     if path.is_readout(node):
         return Fate(node.name, node.op, "readout", "computed in float on the finished output")
     if path.is_affine(node):

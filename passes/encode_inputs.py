@@ -7,10 +7,11 @@ from spikec.passes.errors import UnsupportedNode
 from spikec.passes.place_neurons import place_neuron
 from spikec.passes.records import Record
 from spikec.passes.surgery import element_type
+from spikec.passes.value_path import ValuePath
 
 
 class EncodeInputs:
-    """Puts an identity neuron behind every input of the graph.
+    """Puts an identity neuron behind every source of values: a float input of the graph, or an embedding of integers.
 
     before: x -> Conv        after: x -> spikec::Identity(kind="encoder", coding=...) -> Conv
 
@@ -22,15 +23,15 @@ class EncodeInputs:
         self.coding = coding
 
     def __call__(self, graph: gs.Graph) -> tuple[gs.Graph, Record]:
-        """Encode every input.
+        """Encode every source.
 
         Raises:
-            UnsupportedNode: for an input that is not a float32 tensor.
+            UnsupportedNode: for one that is a float tensor of another type than float32.
         """
         record = Record()
-        for tensor in graph.inputs:
+        for tensor in ValuePath(graph).sources:
             kind = element_type(tensor)
-            if kind != onnx.TensorProto.FLOAT:
+            if kind not in (onnx.TensorProto.FLOAT, 0):
                 name = onnx.TensorProto.DataType.Name(kind).lower()
                 raise UnsupportedNode(
                     tensor.name, "input", f"its type {name} cannot be encoded in events", "use --coding direct"

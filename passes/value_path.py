@@ -1,22 +1,52 @@
 """Which tensors depend on the values of the graph's input, and which nodes only read the network out."""
 
+import onnx
 import onnx_graphsurgeon as gs
 
 from spikec.passes.operators import NEURON_DOMAIN, WEIGHTED, is_affine, settings_are_affine
+from spikec.passes.surgery import element_type
 
 _SHAPE_ONLY = frozenset(("Shape", "Size"))
+_LOOKUPS = frozenset(("Gather", "GatherElements", "GatherND"))
+_FLOATS = frozenset(
+    (
+        0,  # unknown
+        onnx.TensorProto.FLOAT,
+        onnx.TensorProto.FLOAT16,
+        onnx.TensorProto.BFLOAT16,
+        onnx.TensorProto.DOUBLE,
+    )
+)
 
 
 class ValuePath:
-    """The value path of a graph whose nodes are in topological order (DESIGN: "Words")."""
+    """The value path of a graph whose nodes are in topological order (DESIGN: "Words").
+
+    Inputs that are integers or booleans (token numbers, masks) are *symbols*, and so is what is computed from them:
+    known before the first step, they are parameters. Values are made of them by a table lookup (an embedding) or by
+    weights; those tensors are ``sources`` of the value path, as the float inputs are.
+    """
 
     def __init__(self, graph: gs.Graph) -> None:
         self.outputs = {tensor.name for tensor in graph.outputs}
-        self.tensors: set[str] = {tensor.name for tensor in graph.inputs}
+        self.sources = [tensor for tensor in graph.inputs if element_type(tensor) in _FLOATS]
+        self.tensors: set[str] = {tensor.name for tensor in self.sources}
+        self.symbols: set[str] = {tensor.name for tensor in graph.inputs} - self.tensors
         for node in graph.nodes:
-            if node.op not in _SHAPE_ONLY and self.positions(node):
-                self.tensors.update(tensor.name for tensor in node.outputs)
+            if node.op not in _SHAPE_ONLY:
+                self._follow(node)
         self.readout = _readout_nodes(graph, self)
+
+    def _follow(self, node: gs.Node) -> None:
+        names = {tensor.name for tensor in node.outputs}
+        if self.positions(node):
+            self.tensors |= names
+        elif any(tensor.name in self.symbols for tensor in node.inputs):
+            if _makes_values(node):
+                self.sources += node.outputs
+                self.tensors |= names
+            else:
+                self.symbols |= names
 
     def positions(self, node: gs.Node) -> tuple[int, ...]:
         """Positions of the inputs of ``node`` that carry values."""
@@ -38,6 +68,13 @@ class ValuePath:
     def is_nonlinearity(self, node: gs.Node) -> bool:
         """Whether ``node`` has to become a neuron: on the path, not affine, not part of the readout."""
         return self.on_path(node) and not self.is_affine(node) and not self.is_readout(node)
+
+
+def _makes_values(node: gs.Node) -> bool:
+    """Whether a node that reads symbols gives values: a lookup in a table of floats, or weights."""
+    if node.op in _LOOKUPS:
+        return isinstance(node.inputs[0], gs.Constant) and element_type(node.inputs[0]) in _FLOATS
+    return node.op in WEIGHTED
 
 
 def _readout_nodes(graph: gs.Graph, path: ValuePath) -> set[str]:

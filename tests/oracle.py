@@ -46,6 +46,8 @@ class Oracle:
         amplitude, initial = args[-2:]
         f = fn(*args)[0]  # type: ignore[operator]
         v = self.values.get(node.name, initial.expand_as(f))
+        if any(attr.name == "coding" and attr.s == b"float" for attr in node.attribute):
+            return self._follow(node.name, v, f)
         size = self.eta[node.name][self.t] * amplitude
         sign = torch.where(v - f >= 0, 1.0, -1.0).double()
         if self.dead_zone:
@@ -53,3 +55,10 @@ class Oracle:
         self.spikes[node.name] = -sign.numpy().astype(np.int8)
         self.values[node.name] = v - size * sign
         return (self.values[node.name],)
+
+    def _follow(self, name: str, v: Tensor, f: Tensor) -> tuple[Tensor]:
+        """Float coding: the gradient itself in the place of its sign."""
+        event = self.eta[name][self.t] * (f - v)
+        self.spikes[name] = event.sign().numpy().astype(np.int8)
+        self.values[name] = v + event
+        return (self.values[name],)

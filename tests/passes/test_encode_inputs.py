@@ -41,8 +41,16 @@ def test_behind_neurons_that_are_placed_already():
     assert [node.name for node in model.graph.node] == ["x/encoder", "b", "y"]
 
 
-@pytest.mark.parametrize("kind", ["int64", "uint8", "float16", "bfloat16"])
-def test_an_input_that_is_not_float32_is_refused(kind):
+@pytest.mark.parametrize("kind", ["int64", "uint8", "bool"])
+def test_of_integers_what_the_first_weights_make_of_them_is_encoded(kind):
+    model = parse(
+        f"g ({kind}[N, 4] x) => (float[N, 2] z) {{ f = Cast<to = 1>(x) y = MatMul(f, w) z = Neg(y) }}", w=normal(4, 2)
+    )
+    assert list(encoders(run_pass(EncodeInputs("sign"), model)[0])) == ["y/encoder"]
+
+
+@pytest.mark.parametrize("kind", ["float16", "bfloat16"])
+def test_an_input_that_is_another_float_than_float32_is_refused(kind):
     model = parse(f"g ({kind}[N, 4] x) => (float[N, 2] y) {{ f = Cast<to = 1>(x) y = MatMul(f, w) }}", w=normal(4, 2))
     with pytest.raises(UnsupportedNode) as refused:
         run_pass(EncodeInputs("sign"), model)

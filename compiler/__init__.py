@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from spikec.compilation import Artifact, compile
+    from spikec.compilation import Artifact, Prepared, compile, prepare
     from spikec.errors import CheckFailed, EnvironmentMissing, InternalError, ModelError, SpikecError, UsageError
     from spikec.options import Options
     from spikec.planning import Plan, plan
@@ -16,7 +16,9 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Artifact": "spikec.compilation",
+    "Prepared": "spikec.compilation",
     "compile": "spikec.compilation",
+    "prepare": "spikec.compilation",
     "CheckFailed": "spikec.errors",
     "EnvironmentMissing": "spikec.errors",
     "InternalError": "spikec.errors",
@@ -36,11 +38,13 @@ __all__ = [
     "ModelError",
     "Options",
     "Plan",
+    "Prepared",
     "SpikecError",
     "UsageError",
     "__version__",
     "compile",
     "plan",
+    "prepare",
 ]
 
 

@@ -1,19 +1,22 @@
 """The whole path: a model in, an artifact out."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 
+from spikec.advice import saturation_warnings, size_warnings
 from spikec.artifact import assemble, write_model
 from spikec.artifact.manifest import attach, build_manifest
-from spikec.calibration import Dataset, NeuronSetting, calibrate, from_source, random_data, signature
+from spikec.calibration import Observation, calibrate, observe
+from spikec.calibration.selection import fixed_batch, select_data
 from spikec.dynamics_rules import why_not
 from spikec.errors import ModelError, UsageError
 from spikec.frontends import load_model
+from spikec.frontends.source import Source
 from spikec.lowering import Recurrent, lower
 from spikec.lowering.depth import relative_depths
 from spikec.lowering.network import Network
@@ -23,7 +26,7 @@ from spikec.pipeline import Levels, build_levels
 from spikec.schedules import make_schedule
 
 CHECKED_SAMPLES = 4  # samples on which every pass is checked
-MANY_NODES = 50_000  # onnxruntime's load time grows faster than linearly beyond this
+CHOSEN_LATE = {"steps", "schedule", "dead_zone", "form", "ranges"}  # settings that the preparation does not use
 
 
 @dataclass
@@ -75,61 +78,83 @@ def compile(
     Raises:
         UsageError, ModelError, EnvironmentMissing: see ``spikec.errors``; the message says what to do.
     """
+    return prepare(
+        model, example_inputs, calibration=calibration, preset=preset, options=options, progress=progress, **chosen
+    ).compile()
+
+
+def prepare(
+    model: Any,
+    example_inputs: Any = None,
+    *,
+    calibration: Any = None,
+    preset: str = "default",
+    options: Options | None = None,
+    progress: Progress | None = None,
+    **chosen: Any,
+) -> "Prepared":
+    """All of ``compile`` that does not depend on the number of steps: arguments and errors are the same."""
     if options is not None and chosen:
         raise UsageError("give either options or single settings, not both")
     options = options or from_preset(preset, **chosen)
+    make_schedule(options.schedule, options.steps)  # a wrong schedule is an error even where there is no neuron
     progress = progress or Progress()
     progress.stage("loading the model")
     source = load_model(model, example_inputs)
-    data, warnings = _calibration_data(calibration, source.model, options)
-    warnings += source.warnings
-    fixed = _fixed_batch(source.model, data)
+    data, warnings = select_data(calibration, source.model, options)
+    fixed = fixed_batch(source.model, data)
     levels = build_levels(source.model, options, data.head(fixed or CHECKED_SAMPLES), progress.stage)
     _check_dynamics(levels, options)
-    schedules = _schedules(levels.neurons, options)
     progress.stage("calibrating")
-    calibrated, settings = calibrate(
-        levels.neurons, options, schedules, data, fixed_batch=fixed, progress=progress.samples
-    )
-    levels.models["neurons"] = calibrated
-    warnings += _saturation_warnings(settings)
-    progress.stage("lowering to time steps")
-    network = lower(calibrated, schedules, options.dynamics, options.dead_zone)
-    artifact = assemble(network, options.form)
-    warnings += _size_warnings(artifact, network)
+    network = Network(levels.neurons)
+    seen = observe(network, options, data, fixed_batch=fixed, progress=progress.samples)
     summary = {"origin": Path(data.origin).name, "samples": len(data)}
-    manifest = build_manifest(
-        network, settings, options, source=source.describe(), calibration=summary, warnings=warnings
-    )
-    attach(artifact, manifest)
-    progress.stage("done")
-    return Artifact(artifact, manifest, levels, network, warnings)
+    return Prepared(source, options, levels, network, seen, summary, warnings + source.warnings, progress)
 
 
-def _calibration_data(calibration: Any, model: onnx.ModelProto, options: Options) -> tuple[Dataset, list[str]]:
-    specs = signature(model)
-    if calibration is not None:
-        return from_source(calibration, specs), []
-    data = random_data(specs, options.seed)
-    return data, [
-        f"no calibration data given: ranges come from {len(data)} samples of {data.origin}, which know nothing of the "
-        "real inputs; pass real samples with --calibration FILE.npz"
-    ]
+@dataclass
+class Prepared:
+    """A network at level 3 with what calibration saw: ready to be compiled for any number of steps."""
+
+    source: Source
+    options: Options
+    levels: Levels
+    network: Network
+    seen: Observation
+    calibration: dict[str, Any]
+    warnings: list[str]
+    progress: Progress
+
+    def compile(self, **chosen: Any) -> Artifact:
+        """The artifact, with the settings in ``chosen`` put over those it was prepared with.
+
+        Raises:
+            UsageError: a setting in ``chosen`` is wrong, or is one that the preparation rests on.
+        """
+        fixed = set(chosen) - CHOSEN_LATE
+        if fixed:
+            raise UsageError(f"{', '.join(sorted(fixed))} cannot change after the preparation; prepare the model anew")
+        options = replace(self.options, **chosen)
+        schedules = _schedules(self.network, options)
+        calibrated, settings = calibrate(self.network, options, schedules, self.seen)
+        warnings = self.warnings + saturation_warnings(settings)
+        self.progress.stage("lowering to time steps")
+        recurrent = lower(calibrated, schedules, options.dynamics, options.dead_zone)
+        artifact = assemble(recurrent, options.form)
+        warnings += size_warnings(artifact, recurrent)
+        about = {"source": self.source.describe(), "calibration": self.calibration, "warnings": warnings}
+        manifest = build_manifest(recurrent, settings, options, **about)
+        attach(artifact, manifest)
+        self.progress.stage("done")
+        levels = replace(self.levels, models={**self.levels.models, "neurons": calibrated})
+        return Artifact(artifact, manifest, levels, recurrent, warnings)
 
 
-def _fixed_batch(model: onnx.ModelProto, data: Dataset) -> int | None:
-    fixed = next((spec.batch for spec in signature(model) if spec.batch), None)
-    if fixed and len(data) < fixed:
-        raise UsageError(f"the model has a fixed batch of {fixed}; the calibration data has only {len(data)} samples")
-    return fixed
-
-
-def _schedules(model: onnx.ModelProto, options: Options) -> dict[str, np.ndarray]:
-    """eta(t) of every neuron of a level-3 model."""
-    depths = relative_depths(Network(model))
+def _schedules(network: Network, options: Options) -> dict[str, np.ndarray]:
+    """eta(t) of every neuron of a level-3 network."""
     # integrate-and-fire is rate coding: its step sizes are those of a running mean
     spec = "inverse:scale=1" if options.dynamics == "subgradient" else options.schedule
-    make_schedule(spec, options.steps)  # a wrong schedule is an error even where there is no neuron
+    depths = relative_depths(network)
     return {name: make_schedule(spec, options.steps, depth) for name, depth in depths.items()}
 
 
@@ -138,27 +163,3 @@ def _check_dynamics(levels: Levels, options: Options) -> None:
         refusal = why_not(options.dynamics, node.op_type) if node.domain == NEURON_DOMAIN else None
         if refusal:
             raise ModelError(f"node '{node.name}' ({node.op_type}): {refusal[0]}; {refusal[1]}")
-
-
-def _saturation_warnings(settings: list[NeuronSetting]) -> list[str]:
-    saturated = [s for s in settings if s.saturates]
-    if not saturated:
-        return []
-    names = ", ".join(s.neuron.name for s in saturated)
-    return [
-        f"{len(saturated)} of {len(settings)} neuron nodes saturate, their schedule cannot reach the calibrated range: "
-        f"{names}; use --ranges every, --range-rule max, or a schedule with a larger sum "
-        "(spikec inspect shows range and reach)"
-    ]
-
-
-def _size_warnings(model: onnx.ModelProto, network: Recurrent) -> list[str]:
-    warnings = []
-    if not network.neurons:
-        warnings.append("the network has no nonlinearity before its readout: the artifact has no neurons and no time")
-    if len(model.graph.node) > MANY_NODES:
-        warnings.append(
-            f"the artifact has {len(model.graph.node)} nodes; onnxruntime needs seconds to minutes to load it: "
-            "prefer form loop"
-        )
-    return warnings

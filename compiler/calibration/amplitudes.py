@@ -1,6 +1,6 @@
 """From ranges to amplitudes, with the proof that every neuron's schedule reaches its range."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,11 +8,11 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from spikec.calibration.channels import amplitude_shape, channel_axis
-from spikec.calibration.data import Dataset
-from spikec.calibration.statistics import Observer, Statistics
+from spikec.calibration.channels import amplitude_shape
+from spikec.calibration.observation import Observation
+from spikec.calibration.statistics import Statistics
 from spikec.lowering.network import Network, Neuron
-from spikec.options import Options, percentile
+from spikec.options import Options
 from spikec.schedules import reach
 
 _SLACK = 1e-6  # rounding of the float32 tables
@@ -54,53 +54,26 @@ class NeuronSetting:
 
 
 def calibrate(
-    model: onnx.ModelProto,
-    options: Options,
-    schedules: Mapping[str, np.ndarray],
-    data: Dataset,
-    *,
-    fixed_batch: int | None = None,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    network: Network, options: Options, schedules: Mapping[str, np.ndarray], seen: Observation
 ) -> tuple[onnx.ModelProto, list[NeuronSetting]]:
-    """Set amplitude and initial value of every neuron of a level-3 model from its outputs on ``data``.
+    """A copy of a level-3 model with amplitude and initial value of every neuron set from what was observed.
 
     Args:
-        model: level 3. A calibrated copy is returned.
-        options: ``ranges``, ``range_rule``, ``range_per``, ``initial`` and ``dynamics`` are used.
+        network: level 3.
+        options: ``ranges`` and ``dynamics`` are used.
         schedules: eta(t), (T,), of every neuron by its name.
-        data: calibration samples.
-        fixed_batch: batch size of a model that has a fixed one.
-        progress: told (samples done, samples in all).
+        seen: of ``observe`` with the same options.
     """
-    network = Network(model)
-    neurons = list(network.neurons.values())
-    per_channel = options.range_per == "channel"
-    axes = {n.output: channel_axis(network, n) if per_channel else None for n in neurons}
-    if not neurons:
-        return model, []
-    observer = Observer(model, axes, data, fixed_batch, progress)
-    statistics = observer.statistics()
-    initial = {name: _initial(stats, options) for name, stats in statistics.items()}
-    spread = {name: _spread(stats, initial[name]) for name, stats in statistics.items()}
-    percent = percentile(options.range_rule)
-    amplitude = spread if percent == 100 else observer.percentiles(initial, spread, percent)
     settings = []
-    for neuron in neurons:
+    for neuron in network.neurons.values():
         name = neuron.output
         scaled = options.ranges == "every" or neuron.function == "Relu"
-        chosen = amplitude[name] if scaled else np.ones_like(amplitude[name])
+        chosen = seen.amplitude[name] if scaled else np.ones_like(seen.amplitude[name])
         # the running mean of integrate-and-fire never leaves 0..a
         travel = 1.0 if options.dynamics == "subgradient" else reach(schedules[neuron.name])
-        settings.append(_setting(neuron, statistics[name], chosen, initial[name], spread[name], travel))
-    return _write(model, settings), settings
-
-
-def _initial(stats: Statistics, options: Options) -> np.ndarray:
-    return stats.mean if options.initial == "mean" else np.zeros_like(stats.mean)
-
-
-def _spread(stats: Statistics, initial: np.ndarray) -> np.ndarray:
-    return np.asarray(np.maximum(np.abs(stats.high - initial), np.abs(stats.low - initial)))
+        bounds = seen.statistics[name], chosen, seen.initial[name], seen.spread[name]
+        settings.append(_setting(neuron, *bounds, travel))
+    return _write(network.model, settings), settings
 
 
 def _setting(

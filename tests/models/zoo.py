@@ -4,8 +4,8 @@ import functools
 
 import numpy as np
 import onnx
-from onnx import numpy_helper
 
+from benchmarks.coverage.random_weights import draw_zero_weights
 from spikec.frontends import load_model
 
 # One of each family that the compiler promises, with a side of the square input that its strides allow.
@@ -26,12 +26,7 @@ ZOO: dict[str, str] = {
 def zoo_model(name: str) -> onnx.ModelProto:
     """The exported network. Weights that timm starts at zero (the MLPs' heads) are drawn: the output would be zero."""
     model = load_model(ZOO[name]).model
-    generator = np.random.default_rng(0)
-    for tensor in model.graph.initializer:
-        values = numpy_helper.to_array(tensor)
-        if values.dtype == np.float32 and values.ndim == 2 and not values.any():
-            drawn = generator.standard_normal(values.shape) / np.sqrt(max(values.shape))
-            tensor.CopyFrom(numpy_helper.from_array(drawn.astype(np.float32), tensor.name))
+    draw_zero_weights(model)
     return model
 
 

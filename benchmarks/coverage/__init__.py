@@ -1,0 +1,1 @@
+"""How much of the timm zoo converts: ``python -m benchmarks.coverage``."""

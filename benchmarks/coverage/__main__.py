@@ -1,0 +1,109 @@
+"""Converts the smallest model of each of timm's families: ``python -m benchmarks.coverage``.
+
+See ``docs/benchmarks.md``.
+"""
+
+import argparse
+import csv
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+
+from rich import progress as bars
+from rich.console import Console
+
+from benchmarks.coverage.row import Row, measure
+from benchmarks.coverage.table import load, save, summary
+from benchmarks.datasets import VARIABLE, data_folder, required
+from spikec.errors import SpikecError, UsageError
+
+OUTPUT = Path(__file__).parents[1] / "results" / "coverage.md"
+FAMILIES = "timm_families.csv"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure the rows that are missing, write the results, and return the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        if options.row:
+            print(json.dumps(measure(*options.row.split(",")[:2], int(options.row.split(",")[2])).as_dict()))
+        else:
+            _benchmark(options)
+    except SpikecError as error:
+        print(f"coverage: error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.coverage", description=__doc__.splitlines()[0])
+    parser.add_argument("--data", metavar="FOLDER", help=f"data folder (else ${VARIABLE}, else ../shared/data)")
+    parser.add_argument("--output", type=Path, default=OUTPUT, help="Markdown file; raw rows go beside it as .json")
+    parser.add_argument("--only", action="append", metavar="FAMILY", help="measure this family anew, keep the others")
+    parser.add_argument("--anew", action="store_true", help="measure every row anew; else those on file are kept")
+    parser.add_argument("--limit", type=int, default=1200, metavar="S", help="seconds after which a row is given up")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="rows measured at the same time")
+    parser.add_argument("--row", help=argparse.SUPPRESS)  # FAMILY,MODEL,PARAMETERS: one row, to standard output
+    return parser
+
+
+def _benchmark(options: argparse.Namespace) -> None:
+    path = required(data_folder(options.data), FAMILIES)
+    with path.open() as file:
+        families = {entry["family"]: entry for entry in csv.DictReader(file)}
+    rows = {} if options.anew else load(options.output.with_suffix(".json"))
+    wanted = _wanted(options.only, families, rows)
+    command = "python -m benchmarks.coverage"
+    with _progress() as bar, ThreadPoolExecutor(options.jobs) as pool:
+        task = bar.add_task("families", total=len(wanted))
+        pending = [pool.submit(_in_process, families[name], options.limit) for name in wanted]
+        for done in as_completed(pending):
+            row = done.result()
+            rows[row.family] = row
+            save(options.output, rows, command)
+            bar.console.print(_told(row), soft_wrap=True)
+            bar.advance(task)
+    save(options.output, rows, command)
+    bar.console.print("\n".join([*summary(rows), f"written: {options.output}"]), soft_wrap=True)
+
+
+def _wanted(only: Sequence[str] | None, families: dict[str, dict[str, str]], rows: dict[str, Row]) -> list[str]:
+    unknown = set(only or ()) - set(families)
+    if unknown:
+        raise UsageError(f"there is no family {', '.join(sorted(unknown))}; choose among {', '.join(families)}")
+    small_first = sorted(families, key=lambda name: int(families[name]["parameters"]))
+    return [name for name in small_first if (name in only if only else name not in rows)]
+
+
+def _in_process(entry: dict[str, str], limit: int) -> Row:
+    """A row measured in a process of its own: a model too large for the machine costs its own row only."""
+    family, model, parameters = entry["family"], entry["model"], int(entry["parameters"])
+    command = [sys.executable, "-m", "benchmarks.coverage", "--row", f"{family},{model},{parameters}"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=limit)
+    except subprocess.TimeoutExpired:
+        return Row(family, model, parameters, reason=f"given up after {limit} s", seconds=limit)
+    if done.returncode:
+        tail = (done.stderr.strip().splitlines() or [""])[-1]
+        return Row(family, model, parameters, reason=f"the process ended with {done.returncode}: {tail[:200]}")
+    return Row.of(json.loads(done.stdout.strip().splitlines()[-1]))
+
+
+def _told(row: Row) -> str:
+    distances = ", ".join(f"T={t} {value:.4f}" for t, value in row.distances.items())
+    return f"{row.family}: {row.reason or distances} ({row.seconds:.0f} s)"
+
+
+def _progress() -> bars.Progress:
+    columns = (bars.TextColumn("{task.description}"), bars.BarColumn(), bars.MofNCompleteColumn())
+    times = (bars.TimeElapsedColumn(), bars.TimeRemainingColumn())
+    return bars.Progress(*columns, *times, console=Console(stderr=True, highlight=False))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

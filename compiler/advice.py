@@ -1,0 +1,34 @@
+"""What a user should be told about a compiled network."""
+
+import onnx
+
+from spikec.calibration import NeuronSetting
+from spikec.lowering import Recurrent
+
+MANY_NODES = 50_000  # onnxruntime's load time grows faster than linearly beyond this
+
+
+def saturation_warnings(settings: list[NeuronSetting]) -> list[str]:
+    """Which neurons cannot reach the range that calibration saw, if any."""
+    saturated = [s for s in settings if s.saturates]
+    if not saturated:
+        return []
+    names = ", ".join(s.neuron.name for s in saturated)
+    return [
+        f"{len(saturated)} of {len(settings)} neuron nodes saturate, their schedule cannot reach the calibrated range: "
+        f"{names}; use --ranges every, --range-rule max, or a schedule with a larger sum "
+        "(spikec inspect shows range and reach)"
+    ]
+
+
+def size_warnings(model: onnx.ModelProto, network: Recurrent) -> list[str]:
+    """What is odd about the size of the artifact ``model``, if anything."""
+    warnings = []
+    if not network.neurons:
+        warnings.append("the network has no nonlinearity before its readout: the artifact has no neurons and no time")
+    if len(model.graph.node) > MANY_NODES:
+        warnings.append(
+            f"the artifact has {len(model.graph.node)} nodes; onnxruntime needs seconds to minutes to load it: "
+            "prefer form loop"
+        )
+    return warnings

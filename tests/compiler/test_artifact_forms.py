@@ -104,7 +104,7 @@ def test_an_output_that_no_neuron_reaches_is_exact(name, output, form):
 def test_strict_networks(name, form):
     case, artifact = network(name), compiled(name, form, granularity="strict")
     onnx.checker.check_model(artifact.model, full_check=True)
-    assert {row["kind"] for row in artifact.manifest["neurons"]} <= {"unary", "binary"}
+    assert {row["kind"] for row in artifact.manifest["neurons"]} <= {"unary", "binary", "product"}
     loop = run_form(compiled(name, granularity="strict"), case.feeds(3))
     np.testing.assert_allclose(flat(run_form(artifact, case.feeds(3))), flat(loop), rtol=1e-4, atol=1e-5)
 

@@ -12,7 +12,7 @@ from spikec.passes import FuseElementwise
 from spikec.pipeline import build_levels
 from spikec.runtime import Session
 from tests.models.graphs import normal, parse, run_pass, scalar
-from tests.models.networks import SOFTMAX, TEXTS, network
+from tests.models.networks import TEXTS, network
 from tests.models.recurrent import SCHEDULE, assert_exact, place
 from tests.oracle import Oracle
 
@@ -36,7 +36,7 @@ def test_estimates_are_the_affine_segments_of_the_values(name, initial):
 @pytest.mark.parametrize(
     ("name", "granularity", "dead_zone"),
     [(name, "composite", dead_zone) for name in TIMED for dead_zone in (0.0, 0.5)]
-    + [(name, "strict", 0.5) for name in TIMED if name not in SOFTMAX],
+    + [(name, "strict", 0.5) for name in TIMED],
 )
 def test_level_four_equals_the_oracle_spike_for_spike(name, granularity, dead_zone):
     case = network(name)

@@ -8,6 +8,7 @@ from spikec.equivalence import relative_distance
 from spikec.errors import ModelError
 from spikec.onnx_session import run_model
 from spikec.passes.operators import is_elementwise, neuron_operators
+from spikec.passes.place_neurons import STRICT_KINDS
 from tests.models.forms import FORMS, run_form
 from tests.models.graphs import ints, normal, parse, scalar, with_ranks
 
@@ -109,3 +110,16 @@ def test_it_becomes_a_neuron(op, form):
     assert kinds and (kinds <= {"unary", "binary"}) is is_elementwise(op, "")
     distance = relative_distance(run_form(artifact, feeds)["y"], run_model(model, feeds)["y"])
     assert distance < (0.5 if op in JUMPS else 0.1)
+
+
+@pytest.mark.parametrize("op", [op for op in neuron_operators() if not is_elementwise(op, "")])
+def test_granularity_strict_opens_it(op):
+    feeds = {"x": normal(3, *SHAPE, seed=7)}
+    model = with_ranks(model_of(op), feeds)
+    prepared = spikec.prepare(model, calibration=feeds, granularity="strict", steps=16)
+    artifact, longer = prepared.compile(), prepared.compile(steps=64)
+    assert max(artifact.levels.distances.values()) <= 1e-4
+    assert {row["kind"] for row in artifact.manifest["neurons"]} <= STRICT_KINDS
+    distance = relative_distance(run_model(longer.model, feeds)["y"], run_model(model, feeds)["y"])
+    assert distance < 0.05
+    assert not spikec.plan(model, granularity="strict").unsupported

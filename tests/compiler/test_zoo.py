@@ -14,11 +14,14 @@ pytestmark = pytest.mark.slow
 
 STEPS = 32
 SAMPLES = 2
-MANY = 8
-# Allowed difference of the final distance to the ANN between float32 and float64, where eight samples do not average
-# out single flipped signs (measured: vgg 17 %, densenet 24 %, convnext 14 %; on sixteen samples convnext and mixer are
-# below 3 %)
-END = {"vgg": 0.5, "densenet": 0.5, "convnext": 0.3, "mixer": 0.3}
+# Samples on which final distances to the ANN are compared. A sign that flips on the last bit moves a single sample's
+# distance by more than a tenth; a mean over this many is steady (float32 within 8 % of float64 where measured).
+MANY = {"vgg": 32, "densenet": 32}
+MANY_ELSEWHERE = 16
+# Share of the spikes of the first 8 steps on which float32 and float64 agree. One flipped sign spreads over the rest of
+# its sample: of eight samples, four of DenseNet-121 and two of the MLP-Mixer part between steps 4 and 8 (means .988
+# and .992), none before.
+AGREEMENT = {"densenet": 0.95, "mixer": 0.97}
 
 
 @pytest.fixture(scope="module", params=list(ZOO))
@@ -56,18 +59,18 @@ def test_every_form_and_backend_begins_as_level_four(case, form, backend):
     built = artifact if form == "loop" else _recompiled(name, form)
     steps = list(Session(built.model, backend).stream(x, 8))
     assert relative_distance(steps[0].outputs["output"], reference[0].outputs["output"]) < 1e-4
-    assert _agreement(steps, reference) > 0.99
+    assert _agreement(steps[:4], reference[:4]) > 0.999
+    assert _agreement(steps, reference) > AGREEMENT.get(name, 0.99)
 
 
-@pytest.mark.parametrize("form", ["loop", "unrolled"])
-def test_every_form_and_backend_ends_as_far_from_the_ann_as_level_four(case, form):
+def test_every_form_and_backend_ends_as_far_from_the_ann_as_level_four(case):
     name, artifact, _, _ = case
-    x = zoo_input(name, MANY)  # a sign that flips on the last bit moves a single sample's distance by more than a tenth
+    x = zoo_input(name, MANY.get(name, MANY_ELSEWHERE))
     ann = run_model(zoo_model(name), {"input": x})["output"]
-    built = artifact if form == "loop" else _recompiled(name, form)
     level_four = _distance(artifact, x, ann, precision="float64")
-    for backend in ("torch", "onnxruntime"):
-        assert abs(_distance(built, x, ann, backend=backend) - level_four) <= END.get(name, 0.1) * level_four
+    for built in (artifact, _recompiled(name, "unrolled")):
+        for backend in ("torch", "onnxruntime"):
+            assert abs(_distance(built, x, ann, backend=backend) - level_four) <= 0.1 * level_four
 
 
 @pytest.mark.parametrize("form", ["loop", "unrolled"])

@@ -1,0 +1,163 @@
+"""Options: defaults, presets, and what is refused with which words; the kinds of errors."""
+
+import json
+from dataclasses import FrozenInstanceError
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import spikec
+from spikec import errors
+from spikec.errors import UsageError
+from spikec.options import MOST_STEPS, PRESETS, Options, from_preset, percentile
+from tests.models import tiny
+
+DEFAULTS = {
+    "steps": 32,
+    "dynamics": "signgd",
+    "schedule": "geometric",
+    "dead_zone": 0.5,
+    "coding": "direct",
+    "granularity": "composite",
+    "form": "loop",
+    "ranges": "every",
+    "range_rule": "max",
+    "range_per": "tensor",
+    "initial": "zero",
+    "seed": 0,
+}
+PAPER = {"schedule": "exponential", "dead_zone": 0.0, "coding": "float", "granularity": "strict", "ranges": "relu"}
+CHOICES = {
+    "dynamics": "signgd, subgradient",
+    "coding": "direct, float, spike",
+    "granularity": "composite, strict",
+    "form": "loop, unrolled, step",
+    "ranges": "every, relu",
+    "range_per": "tensor, channel",
+    "initial": "zero, mean",
+}
+RULE = "range rule is '{}'; write max, or percentile:P with P above 0 and up to 100"
+
+
+def refusal(**chosen):
+    """What a full set of options and one over a preset say alike."""
+    with pytest.raises(UsageError) as refused:
+        Options(**chosen)
+    with pytest.raises(UsageError) as again:
+        from_preset("default", **chosen)
+    assert str(again.value) == str(refused.value)
+    return str(refused.value)
+
+
+def test_the_presets():
+    assert list(PRESETS) == ["default", "paper"]
+    assert Options().as_dict() == from_preset("default").as_dict() == DEFAULTS
+    assert from_preset("paper").as_dict() == {**DEFAULTS, **PAPER}
+
+
+def test_settings_go_over_the_preset_and_none_stands_for_no_choice():
+    found = from_preset("paper", steps=8, schedule=None, dead_zone=0.25, seed=3, form=None)
+    assert found.as_dict() == {**DEFAULTS, **PAPER, "steps": 8, "dead_zone": 0.25, "seed": 3}
+    assert from_preset("default", dead_zone=0.0).dead_zone == 0.0, "zero is a choice"
+
+
+def test_options_cannot_be_changed_and_can_be_written_down():
+    chosen = from_preset("paper", steps=5, range_rule="percentile:99.5")
+    assert Options(**chosen.as_dict()) == chosen
+    with pytest.raises(FrozenInstanceError):
+        chosen.steps = 6
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_choices(name):
+    for value in CHOICES[name].split(", "):
+        assert getattr(Options(**{name: value}), name) == value
+    assert refusal(**{name: "odd"}) == f"{name} is 'odd'; choose one of {CHOICES[name]}"
+
+
+@pytest.mark.parametrize("steps", [0, -1, MOST_STEPS + 1, 2.0, "8", True, None, float("nan")])
+def test_steps_that_are_no_count(steps):
+    with pytest.raises(UsageError) as refused:
+        Options(steps=steps)
+    assert str(refused.value) == f"steps is {steps}; it must be a whole number from 1 to 4096"
+
+
+@pytest.mark.parametrize("seed", [-1, 0.5, "1", True])
+def test_seeds_that_are_no_seeds(seed):
+    assert refusal(seed=seed) == f"seed is {seed}; it must be a whole number from 0 on"
+
+
+@pytest.mark.parametrize("dead_zone", [-0.01, 1, 1.5, float("nan"), float("inf"), "0.5", True, np.float32(1)])
+def test_a_dead_zone_of_a_whole_step_or_more(dead_zone):
+    assert refusal(dead_zone=dead_zone) == f"the dead zone is {dead_zone}; it must be a number from 0 to below 1"
+
+
+def test_the_last_values_that_are_allowed():
+    found = Options(steps=MOST_STEPS, dead_zone=np.nextafter(1.0, 0.0), seed=2**70, range_rule="percentile:100")
+    assert (found.steps, found.seed) == (4096, 2**70)
+    assert Options(steps=1, dead_zone=0).steps == 1
+
+
+def test_integrate_and_fire_has_no_signed_events_and_starts_from_zero():
+    coding, initial = refusal(dynamics="subgradient", coding="spike"), refusal(dynamics="subgradient", initial="mean")
+    assert "needs signed events" in coding and coding.endswith("use coding 'direct' or 'float'")
+    assert initial == "the subgradient dynamics starts from v(0) = 0; use initial 'zero'"
+    assert Options(dynamics="subgradient", coding="float").coding == "float"
+
+
+def test_numbers_of_numpy_become_those_of_python():
+    found = Options(steps=np.int64(4), seed=np.uint8(2), dead_zone=np.float32(0.25))
+    assert found == Options(steps=4, seed=2, dead_zone=0.25)
+    assert json.loads(json.dumps(found.as_dict())) == found.as_dict()
+    artifact = spikec.compile(tiny.mlp(), calibration=tiny.samples()["x"], options=found)
+    assert artifact.manifest["options"]["dead_zone"] == 0.25
+
+
+@pytest.mark.parametrize("schedule", [5, ["geometric"], np.ones(4)], ids=str)
+def test_a_schedule_that_is_no_text(schedule):
+    assert refusal(schedule=schedule) == (
+        f"the schedule is {schedule}; write NAME or NAME:key=value,... (see spikec.schedules)"
+    )
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_choices_that_are_no_text(name):
+    assert refusal(**{name: 5}) == f"{name} is '5'; choose one of {CHOICES[name]}"
+    assert "choose one of" in refusal(**{name: np.array(["loop", "step"])})
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.floats(min_value=0, max_value=100, exclude_min=True))
+def test_percentiles_are_read_as_they_are_written(percent):
+    assert percentile(f"percentile:{percent!r}") == percent <= percentile("max") == 100
+    assert Options(range_rule=f"percentile:{percent!r}").range_rule == f"percentile:{percent!r}"
+
+
+@pytest.mark.parametrize("rule", ["", "min", "max:99", "percentile", "percentile:-1", "percentile:1e3", "quantile:50", 5])
+def test_range_rules_that_are_none(rule):
+    assert refusal(range_rule=rule) == RULE.format(rule)
+
+
+def test_names_that_are_not_there():
+    with pytest.raises(UsageError) as refused:
+        from_preset("odd")
+    assert str(refused.value) == "there is no preset 'odd'; choose one of default, paper"
+    with pytest.raises(UsageError) as refused:
+        from_preset("default", step=3, steps=4, colour=None)
+    assert str(refused.value) == "unknown option colour, step; see spikec.Options for the names"
+
+
+def test_each_kind_of_error_has_an_exit_code_of_its_own():
+    kinds = {kind: code for kind, code in vars(errors).items() if isinstance(code, type)}
+    assert {name: kind.exit_code for name, kind in kinds.items()} == {
+        "SpikecError": 4,
+        "CheckFailed": 1,
+        "UsageError": 2,
+        "ModelError": 3,
+        "InternalError": 4,
+        "EnvironmentMissing": 5,
+    }
+    for name, kind in kinds.items():
+        assert issubclass(kind, spikec.SpikecError) and getattr(spikec, name) is kind

@@ -1,7 +1,7 @@
 """Level 1, first half: what is done to a model before the passes see it.
 
-Functions inlined, opset 20 (newer stays), shapes inferred, constants and shape arithmetic folded as far as onnxscript
-goes.
+Functions inlined, machine-learning operators opened, opset 20 (newer stays), shapes inferred, constants and shape
+arithmetic folded as far as onnxscript goes.
 """
 
 import onnx
@@ -10,7 +10,9 @@ import onnx.version_converter
 import onnxscript.optimizer
 
 from spikec.errors import ModelError
-from spikec.passes.graph_io import IR_VERSION
+from spikec.passes import OpenMlOperators, UnsupportedNode
+from spikec.passes.graph_io import IR_VERSION, export_model, import_graph
+from spikec.passes.ml_operators import ML_DOMAIN
 from spikec.passes.operators import CONTROL_FLOW
 from spikec.quiet import quiet
 
@@ -37,6 +39,7 @@ def canonicalise(model: onnx.ModelProto) -> onnx.ModelProto:
             f"opset_version={OPSET}, or install a newer onnx"
         )
     model = onnx.inliner.inline_local_functions(model) if model.functions else _copy(model)
+    model = _open_ml_operators(model)
     _refuse_foreign_domains(model)
     _refuse_passed_inputs(model)
     if version < OPSET:
@@ -90,6 +93,17 @@ def _optimise(model: onnx.ModelProto) -> onnx.ModelProto:
 
 def _reason(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def _open_ml_operators(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Scikit-learn's operators in standard ones: what comes next knows no other domain."""
+    if not any(node.domain == ML_DOMAIN for node in model.graph.node):
+        return model
+    try:
+        graph, _ = OpenMlOperators()(import_graph(model))
+    except UnsupportedNode as error:
+        raise ModelError(str(error)) from error
+    return export_model(graph)
 
 
 def _refuse_foreign_domains(model: onnx.ModelProto) -> None:

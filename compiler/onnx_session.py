@@ -48,6 +48,17 @@ def run_session(
     return dict(zip(names, values, strict=True))
 
 
+def with_outputs(model: onnx.ModelProto, names: Sequence[str]) -> onnx.ModelProto:
+    """A copy of ``model`` that gives out the float32 tensors ``names`` too."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    known = {output.name for output in copy.graph.output}
+    for name in dict.fromkeys(names):
+        if name not in known:
+            copy.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
+    return copy
+
+
 def _first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines()
     return lines[0][:400] if lines else type(error).__name__

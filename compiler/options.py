@@ -1,6 +1,7 @@
 """What a user can choose, with the presets."""
 
 from dataclasses import asdict, dataclass, fields, replace
+from numbers import Integral, Real
 from typing import Any
 
 from spikec.errors import UsageError
@@ -52,13 +53,13 @@ class Options:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if isinstance(self.steps, bool) or not isinstance(self.steps, int) or not 1 <= self.steps <= MOST_STEPS:
+        if not _is_number(self.steps, Integral) or not 1 <= self.steps <= MOST_STEPS:
             raise UsageError(f"steps is {self.steps}; it must be a whole number from 1 to {MOST_STEPS}")
-        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
+        if not _is_number(self.seed, Integral) or self.seed < 0:
             raise UsageError(f"seed is {self.seed}; it must be a whole number from 0 on")
         for name, allowed in _CHOICES.items():
             value = getattr(self, name)
-            if value not in allowed:
+            if not isinstance(value, str) or value not in allowed:
                 raise UsageError(f"{name} is '{value}'; choose one of {', '.join(allowed)}")
         if self.dynamics == "subgradient" and self.coding == "spike":
             raise UsageError(
@@ -67,20 +68,29 @@ class Options:
             )
         if self.dynamics == "subgradient" and self.initial != "zero":
             raise UsageError("the subgradient dynamics starts from v(0) = 0; use initial 'zero'")
-        if not 0 <= self.dead_zone < 1:
+        if not _is_number(self.dead_zone, Real) or not 0 <= self.dead_zone < 1:
             raise UsageError(f"the dead zone is {self.dead_zone}; it must be a number from 0 to below 1")
+        if not isinstance(self.schedule, str):
+            raise UsageError(f"the schedule is {self.schedule}; write NAME or NAME:key=value,... (see spikec.schedules)")
         percentile(self.range_rule)
+        for name, kind in (("steps", int), ("seed", int), ("dead_zone", float)):  # JSON knows no numbers of numpy's
+            object.__setattr__(self, name, kind(getattr(self, name)))
 
     def as_dict(self) -> dict[str, Any]:
         """All settings by name."""
         return asdict(self)
 
 
+def _is_number(value: Any, kind: type) -> bool:
+    """Whether ``value`` is a number of that kind, be it Python's or numpy's; booleans are none."""
+    return isinstance(value, kind) and not isinstance(value, bool)
+
+
 def percentile(rule: str) -> float:
     """The percentile that a range rule asks for: 100 for ``max``."""
     if rule == "max":
         return 100.0
-    name, _, number = rule.partition(":")
+    name, _, number = rule.partition(":") if isinstance(rule, str) else ("", "", "")
     try:
         value = float(number)
     except ValueError:
@@ -98,7 +108,7 @@ PRESETS: dict[str, Options] = {
 
 def from_preset(preset: str, **chosen: Any) -> Options:
     """The options of a preset with the settings in ``chosen`` that are not None put over them."""
-    if preset not in PRESETS:
+    if not isinstance(preset, str) or preset not in PRESETS:
         raise UsageError(f"there is no preset '{preset}'; choose one of {', '.join(PRESETS)}")
     unknown = set(chosen) - {field.name for field in fields(Options)}
     if unknown:

@@ -15,8 +15,15 @@ from spikec.passes import (
     FoldBatchNorm,
     FoldConstants,
     FuseElementwise,
+    FuseRows,
+    OpenGroupNorm,
     OpenLayerNorm,
+    OpenLpNorm,
+    OpenLpPool,
+    OpenManyInputs,
     OpenMaxPool,
+    OpenReduction,
+    OpenSoftmax,
     Pass,
     PlaceNeurons,
     Record,
@@ -25,6 +32,7 @@ from spikec.passes import (
     UnsupportedNode,
 )
 from spikec.passes.graph_io import export_model, import_graph
+from spikec.shifts import measured_shifts
 
 LEVELS = ("source", "canonical", "primitive", "neurons")
 HALF_TOLERANCE = 2e-2  # a source in half precision differs from float32 by its own rounding
@@ -37,11 +45,18 @@ def ordered_passes(options: Options) -> tuple[tuple[str, Pass], ...]:
         ("canonical", UnifyPrecision()),
         ("canonical", RemoveIdentity()),
         ("canonical", FoldBatchNorm()),
+        *((("canonical", FuseRows()),) if options.granularity == "composite" else ()),
         ("canonical", FuseElementwise()),
     )
     opened: tuple[tuple[str, Pass], ...] = (
         ("primitive", OpenLayerNorm()),
+        ("primitive", OpenGroupNorm()),
+        ("primitive", OpenLpNorm()),
+        ("primitive", OpenSoftmax()),
+        ("primitive", OpenReduction()),
         ("primitive", OpenMaxPool()),
+        ("primitive", OpenLpPool()),
+        ("primitive", OpenManyInputs()),
         ("primitive", FuseElementwise()),
     )
     neurons: tuple[tuple[str, Pass], ...] = (("neurons", PlaceNeurons(options.granularity)),)
@@ -86,6 +101,8 @@ def build_levels(
     for level, rewrite in ordered_passes(options):
         name = type(rewrite).__name__
         progress(f"{level}: {name}")
+        if isinstance(rewrite, OpenSoftmax):
+            rewrite = OpenSoftmax(measured_shifts(model, rewrite.rows(import_graph(model)), feeds))
         model, record = apply_pass(rewrite, model)
         levels.distances[f"{level}/{name}"] = check(model, f"pass {name}")
         levels.records.append((name, record))

@@ -3,13 +3,22 @@
 A pass knows nothing of the compiler that runs it or of the runtime that runs the result.
 """
 
+from spikec.passes.cancel_transposes import CancelTransposes
 from spikec.passes.encode_inputs import EncodeInputs
 from spikec.passes.errors import UnsupportedNode
 from spikec.passes.fold_batch_norm import FoldBatchNorm
 from spikec.passes.fold_constants import FoldConstants
 from spikec.passes.fuse_elementwise import FuseElementwise
+from spikec.passes.fuse_rows import FuseRows
+from spikec.passes.open_group_norm import OpenGroupNorm
 from spikec.passes.open_layer_norm import OpenLayerNorm
+from spikec.passes.open_lp_norm import OpenLpNorm
+from spikec.passes.open_lp_pool import OpenLpPool
+from spikec.passes.open_many_inputs import OpenManyInputs
 from spikec.passes.open_max_pool import OpenMaxPool
+from spikec.passes.open_ml_operators import OpenMlOperators
+from spikec.passes.open_reduction import OpenReduction
+from spikec.passes.open_softmax import OpenSoftmax
 from spikec.passes.place_neurons import PlaceNeurons
 from spikec.passes.records import Pass, Record, Skip
 from spikec.passes.remove_identity import RemoveIdentity
@@ -17,12 +26,21 @@ from spikec.passes.unify_precision import UnifyPrecision
 from spikec.passes.unroll_time import UnrollTime
 
 __all__ = [
+    "CancelTransposes",
     "EncodeInputs",
     "FoldBatchNorm",
     "FoldConstants",
     "FuseElementwise",
+    "FuseRows",
+    "OpenGroupNorm",
     "OpenLayerNorm",
+    "OpenLpNorm",
+    "OpenLpPool",
+    "OpenManyInputs",
     "OpenMaxPool",
+    "OpenMlOperators",
+    "OpenReduction",
+    "OpenSoftmax",
     "Pass",
     "PlaceNeurons",
     "Record",

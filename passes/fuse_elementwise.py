@@ -2,10 +2,9 @@
 
 import onnx_graphsurgeon as gs
 
-from spikec.passes.elementwise_regions import Region, find_regions
-from spikec.passes.operators import FUNCTION_DOMAIN
+from spikec.passes.elementwise_regions import find_regions
 from spikec.passes.records import Record
-from spikec.passes.region_function import add_function
+from spikec.passes.regions import fuse
 from spikec.passes.surgery import function_of
 
 
@@ -22,21 +21,10 @@ class FuseElementwise:
         record = Record()
         for region in find_regions(graph):
             if len(region.nodes) > 1:
-                record.rewrote.append(region.end.name)
-                record.absorbed.update((node.outputs[0].name, region.end.name) for node in region.nodes[:-1])
-                _replace(graph, region)
+                fuse(graph, region, record)
         graph.cleanup().toposort()
         _drop_unused_functions(graph)
         return graph, record
-
-
-def _replace(graph: gs.Graph, region: Region) -> None:
-    """Put a call in the place of the region's last node; what lies before it goes when nothing else uses it."""
-    function, parameters = add_function(graph, region.nodes, region.inputs)
-    end, output = region.end, region.end.outputs[0]
-    end.outputs.clear()
-    arguments = [*region.inputs, *parameters]
-    graph.nodes.append(gs.Node(function.name, end.name, {}, arguments, [output], domain=FUNCTION_DOMAIN))
 
 
 def _drop_unused_functions(graph: gs.Graph) -> None:

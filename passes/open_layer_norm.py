@@ -1,69 +1,65 @@
-"""LayerNormalization as the elementwise neurons that granularity "strict" allows."""
+"""LayerNormalization and its kin as the elementwise neurons that granularity "strict" allows."""
 
-import numpy as np
 import onnx_graphsurgeon as gs
 
-from spikec.passes.errors import UnsupportedNode
+from spikec.passes.normalise import centre, divide_by_rms, mean_square, scale_and_shift
+from spikec.passes.opening import Opening, open_nodes
 from spikec.passes.records import Record
-from spikec.passes.surgery import append, constant, is_output
-from spikec.passes.value_path import ValuePath
 
 
 class OpenLayerNorm:
-    """Opens a layer norm into mean, square and x/sqrt(y) (Oh & Lee 2024, section on layer normalisation).
+    """Opens the norms along axes into mean, square and x/sqrt(y) (Oh & Lee 2024, section on layer normalisation).
 
     before: x -> LayerNormalization(scale, bias) -> y
     after:  c = x - mean(x);  y = c / sqrt(max(mean(c*c), 0) + epsilon) * scale + bias
 
-    The maximum changes nothing in the network itself; it keeps f defined while the estimate of the variance passes
-    below 0.
+    before: x -> RMSNormalization(scale) -> y
+    after:  y = x / sqrt(max(mean(x*x), 0) + epsilon) * scale
+
+    before: x -> MeanVarianceNormalization -> y
+    after:  c = x - mean(x);  y = c / (sqrt(max(mean(c*c), 0)) + 1e-9)
     """
 
     def __call__(self, graph: gs.Graph) -> tuple[gs.Graph, Record]:
-        """Open every LayerNormalization on the value path of which only the first output is used."""
-        record, path = Record(), ValuePath(graph)
-        for node in [n for n in graph.nodes if n.op == "LayerNormalization" and path.is_nonlinearity(n)]:
-            if any(tensor.outputs or is_output(graph, tensor) for tensor in node.outputs[1:]):
-                record.skip(node, "more than its first output is used")
-                continue
-            _open(graph, node)
-            record.rewrote.append(node.name)
-        return graph.cleanup().toposort(), record
+        """Open every such norm on the value path of which only the first output is used.
+
+        Raises:
+            UnsupportedNode: its axis counts from the front, and its rank is unknown.
+        """
+        return open_nodes(graph, _FORMS)
 
 
-def _open(graph: gs.Graph, node: gs.Node) -> None:
-    x, name = node.inputs[0], node.name
-    axes = constant(f"{name}/axes", np.array(_axes(node), np.int64))
-    epsilon = constant(f"{name}/epsilon", np.array(node.attrs.get("epsilon", 1e-5), np.float32))
-    zero = constant(f"{name}/zero", np.array(0, np.float32))
-    mean = append(graph, "ReduceMean", [x, axes], f"{name}/mean", like=x, keepdims=1)
-    centred = append(graph, "Sub", [x, mean], f"{name}/centred", like=x)
-    square = append(graph, "Mul", [centred, centred], f"{name}/square", like=x)
-    variance = append(graph, "ReduceMean", [square, axes], f"{name}/variance", like=x, keepdims=1)
-    positive = append(graph, "Max", [variance, zero], f"{name}/positive", like=x)
-    shifted = append(graph, "Add", [positive, epsilon], f"{name}/shifted", like=x)
-    deviation = append(graph, "Sqrt", [shifted], f"{name}/deviation", like=x)
-    result = append(graph, "Div", [centred, deviation], f"{name}/normalised", like=x)
-    for op, parameter in zip(("Mul", "Add"), node.inputs[1:], strict=False):
-        if parameter.name:
-            result = append(graph, op, [result, parameter], f"{name}/{op.lower()}", like=x)
-    _take_output(node, result)
+def _layer_norm(opening: Opening) -> gs.Tensor:
+    axes = opening.integers(_axes(opening), "axes")
+    return _scaled(opening, centre(opening, opening.x, axes), axes)
 
 
-def _axes(node: gs.Node) -> list[int]:
+def _rms_norm(opening: Opening) -> gs.Tensor:
+    return _scaled(opening, opening.x, opening.integers(_axes(opening), "axes"))
+
+
+def _scaled(opening: Opening, x: gs.Tensor, axes: gs.Tensor) -> gs.Tensor:
+    result = divide_by_rms(opening, x, axes, float(opening.node.attrs.get("epsilon", 1e-5)))
+    return scale_and_shift(opening, result, *opening.node.inputs[1:])
+
+
+def _mean_variance(opening: Opening) -> gs.Tensor:
+    axes = opening.integers(opening.node.attrs.get("axes", [0, 2, 3]), "axes")
+    centred = centre(opening, opening.x, axes)
+    deviation = opening.add("Sqrt", [mean_square(opening, centred, axes)], "deviation")
+    # the number is that of the operator's function body in ONNX
+    shifted = opening.add("Add", [deviation, opening.number(1e-9, "epsilon")], "shifted")
+    return opening.add("Div", [centred, shifted], "normalised")
+
+
+def _axes(opening: Opening) -> list[int]:
     """The normalised axes, counted from the back so that no rank is needed where ``axis`` is negative."""
-    axis = int(node.attrs.get("axis", -1))
-    if axis < 0:
-        return list(range(axis, 0))
-    if node.inputs[0].shape is None:
-        raise UnsupportedNode(
-            node.name, node.op, "its rank is unknown", "export the model with shapes or use granularity composite"
-        )
-    return list(range(axis, len(node.inputs[0].shape)))
+    axis = int(opening.node.attrs.get("axis", -1))
+    return list(range(axis, 0)) if axis < 0 else list(range(axis, opening.rank()))
 
 
-def _take_output(node: gs.Node, result: gs.Variable) -> None:
-    """Give the output tensor of ``node`` to the node that computes ``result``."""
-    output = node.outputs[0]
-    node.outputs.clear()
-    result.inputs[0].outputs = [output]
+_FORMS = {
+    "LayerNormalization": _layer_norm,
+    "RMSNormalization": _rms_norm,
+    "MeanVarianceNormalization": _mean_variance,
+}

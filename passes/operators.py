@@ -13,6 +13,7 @@ import onnx_graphsurgeon as gs
 # Domains of the functions that the compiler writes.
 FUNCTION_DOMAIN = "spikec.f"  # a nonlinearity f as a function of its inputs
 NEURON_DOMAIN = "spikec"  # a neuron: f with amplitude and initial value (level 3), or with its dynamics (level 4)
+ROW_PREFIX = "Row_"  # begins the name of a function whose output elements each need a whole row of its input
 
 # Affine in input 0 while all other inputs are parameters.
 _FIRST: frozenset[str] = frozenset(
@@ -45,6 +46,11 @@ _COMPOSITE: dict[str, str] = {
     ),
     **dict.fromkeys("MatMul Einsum Gemm Conv".split(), "product"),
 }
+# Take a row of one tensor together: the reduced axes have one element, or are gone.
+_REDUCTIONS: frozenset[str] = frozenset(
+    "ReduceMean ReduceSum ReduceMax ReduceMin ReduceL1 ReduceL2 ReduceSumSquare ReduceLogSum ReduceLogSumExp "
+    "ReduceProd GlobalAveragePool GlobalMaxPool GlobalLpPool".split()
+)
 # Selections: meaningful on the finished output only.
 READOUT_ONLY: frozenset[str] = frozenset(
     "ArgMax ArgMin TopK NonZero Hardmax NonMaxSuppression Equal Greater GreaterOrEqual Less LessOrEqual And Or Not "
@@ -81,14 +87,26 @@ def settings_are_affine(node: gs.Node) -> bool:
 def is_elementwise(op: str, domain: str | None) -> bool:
     """Whether one output element needs one element of each value input (fused chains included)."""
     if domain == FUNCTION_DOMAIN:
-        return True
+        return not is_row_function(op, domain)
     return domain in (None, "", "ai.onnx") and (op in _NONLINEAR_ELEMENTWISE or op in _LINEAR_ELEMENTWISE)
+
+
+def is_reduction(op: str, domain: str | None) -> bool:
+    """Whether one output element needs a whole row of the first input, and of nothing else."""
+    return domain in (None, "", "ai.onnx") and op in _REDUCTIONS
+
+
+def is_row_function(op: str, domain: str | None) -> bool:
+    """Whether this is the function of a row region (FuseRows); its name tells."""
+    return domain == FUNCTION_DOMAIN and op.startswith(ROW_PREFIX)
 
 
 def neuron_kind(node: gs.Node, values: Collection[int]) -> str | None:
     """The kind of neuron that can hold this nonlinearity, or None: unary, binary, many, row, window, product."""
     if is_elementwise(node.op, node.domain):
         return {1: "unary", 2: "binary"}.get(len(set(values)), "many")
+    if is_row_function(node.op, node.domain):
+        return "row"
     if node.domain not in (None, "", "ai.onnx"):
         return None
     kind = _COMPOSITE.get(node.op)

@@ -60,10 +60,10 @@ def why_no_neuron(node: gs.Node, path: ValuePath, kinds: frozenset[str] = ALL_KI
         operator = f"operator of domain {node.domain}" if node.domain else "operator"
         way_out = "replace it in the model or ask for it with its ONNX definition"
         return f"{operator} has no spiking form yet", way_out
-    if kind not in kinds:
-        return f"a {kind} neuron is not strict", "compile with --granularity composite"
     if any(output.outputs or output.name in path.outputs for output in node.outputs[1:]):
         return "more than its first output is used", "export the model so that only the first output is used"
+    if kind not in kinds:
+        return f"a {kind} neuron is not strict", "compile with --granularity composite"
     return None
 
 

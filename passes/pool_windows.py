@@ -1,4 +1,4 @@
-"""Which elements the windows of a pooling operator read along each axis (ONNX operator MaxPool)."""
+"""Which elements the windows of a pooling operator read along each axis (ONNX operators MaxPool and LpPool)."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from spikec.passes.opening import Opening
 
 
 class EmptyWindow(Exception):
@@ -49,6 +51,33 @@ class Axis:
             raise EmptyWindow
         first_valid = np.take_along_axis(positions, valid.argmax(axis=0)[None], axis=0)
         return np.where(valid, positions, first_valid)
+
+    def end_padding(self, ceil_mode: bool) -> int:
+        """The padding behind the axis with which no window hangs over."""
+        return max(self.after, (self.outputs(ceil_mode) - 1) * self.stride + self.extent - self.size - self.before)
+
+
+def spatial_size(opening: Opening) -> list[int]:
+    """The sizes of the spatial axes that a pooling reads.
+
+    Raises:
+        UnsupportedNode: one is not known, or onnxruntime would pad otherwise than these windows are.
+    """
+    shape, attrs = opening.x.shape, opening.node.attrs
+    spatial = list(shape[2:]) if shape else []
+    if not spatial or not all(isinstance(size, int) for size in spatial):
+        way_out = "use granularity composite or export with a fixed size"
+        opening.refuse("its spatial size is not known", way_out)
+    if attrs.get("auto_pad", "").startswith("SAME") and any(d > 1 for d in attrs.get("dilations", [])):
+        reason = "onnxruntime pads dilated windows otherwise than ONNX says for auto_pad SAME"
+        opening.refuse(reason, "export it with pads in numbers")
+    return spatial
+
+
+def explicit_pads(spatial: Sequence[int], attrs: Mapping[str, Any]) -> tuple[list[int], list[int]]:
+    """Padding before and behind each spatial axis with which every window of the pooling is whole."""
+    axes, ceil_mode = _axes(spatial, attrs), bool(attrs.get("ceil_mode", 0))
+    return [axis.before for axis in axes], [axis.end_padding(ceil_mode) for axis in axes]
 
 
 def window_indices(spatial: Sequence[int], attrs: Mapping[str, Any]) -> list[np.ndarray]:

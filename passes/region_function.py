@@ -14,16 +14,17 @@ _DEFAULTS: dict[str, dict[str, object]] = {"MeanVarianceNormalization": {"axes":
 
 
 def add_function(
-    graph: gs.Graph, nodes: Sequence[gs.Node], inputs: Sequence[gs.Tensor]
+    graph: gs.Graph, nodes: Sequence[gs.Node], inputs: Sequence[gs.Tensor], prefix: str = ""
 ) -> tuple[gs.Function, list[gs.Tensor]]:
     """Add ``spikec.f::NAME(inputs..., parameters...)``, computed by ``nodes``, to ``graph`` unless it is there already.
 
-    Returns the function and its parameters: what the nodes read that is neither among ``inputs`` nor a scalar constant.
+    NAME begins with ``prefix``. Returns the function and its parameters: what the nodes read that is neither among
+    ``inputs`` nor a scalar or axes (constant vectors of integers).
     Two regions with the same operators, attributes and scalars share one function. Its body is standard operators only:
     calls of functions made before are spelled out.
     """
     body = _Body(graph, nodes, inputs)
-    function = gs.Function(_name(nodes, body), FUNCTION_DOMAIN, body.nodes, body.arguments, body.outputs)
+    function = gs.Function(prefix + _name(nodes, body), FUNCTION_DOMAIN, body.nodes, body.arguments, body.outputs)
     known = function_of(graph, FUNCTION_DOMAIN, function.name)
     if known is None:
         graph.functions.append(function)
@@ -74,14 +75,18 @@ class _Body:
 
     def _declare(self, tensor: gs.Tensor) -> gs.Variable:
         values = values_of(tensor)
-        scalar = values is not None and values.size == 1 and values.ndim <= 1
-        if tensor.name in self._inside or scalar:
+        if tensor.name in self._inside or _belongs_inside(values):
             local = gs.Variable(next(self._fresh))
             if values is not None:
                 self.nodes.append(_constant_node(values, local))
             return local
         self.parameters[tensor.name] = tensor
         return gs.Variable(f"p{len(self.parameters) - 1}")
+
+
+def _belongs_inside(values: np.ndarray | None) -> bool:
+    """Scalars, and axes: without them in the body the ranks in it, and behind it, would be unknown."""
+    return values is not None and values.ndim <= 1 and (values.size == 1 or values.dtype == np.int64)
 
 
 def _constant_node(values: np.ndarray, output: gs.Variable) -> gs.Node:

@@ -33,7 +33,7 @@ def append(
 
 def constant(name: str, values: np.ndarray) -> gs.Constant:
     """A constant tensor with a name of its own (graphsurgeon tells tensors apart by name)."""
-    return gs.Constant(name, np.ascontiguousarray(values))
+    return gs.Constant(name, np.asarray(values, order="C"))  # ascontiguousarray would make a vector of a scalar
 
 
 def element_type(tensor: gs.Tensor) -> int:

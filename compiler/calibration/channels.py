@@ -1,6 +1,9 @@
 """Which axis of a neuron's output counts its channels."""
 
+from onnx import FunctionProto, NodeProto, helper, numpy_helper
+
 from spikec.lowering.network import Network, Neuron
+from spikec.passes.operators import FUNCTION_DOMAIN, is_reduction, is_row_function
 
 _CHANNELS_FIRST = frozenset(["Conv", "ConvTranspose", "BatchNormalization", "MaxPool", "AveragePool"])
 _CHANNELS_LAST = frozenset(["MatMul", "Gemm", "LayerNormalization"])
@@ -24,7 +27,7 @@ def amplitude_shape(axis: int, rank: int, channels: int) -> tuple[int, ...]:
 
 
 def _axis_by_producer(network: Network, neuron: Neuron, rank: int) -> int:
-    if neuron.function.startswith(tuple(_CHANNELS_LAST)):
+    if neuron.function.startswith(tuple(_CHANNELS_LAST)) or _reduces_last_axis(network, neuron, rank):
         return rank - 1
     name = neuron.values[0]
     while name in network.producer:
@@ -37,3 +40,26 @@ def _axis_by_producer(network: Network, neuron: Neuron, rank: int) -> int:
             break
         name = next((item for item in node.input if item in network.path.tensors), "")
     return 1 if rank == 4 else rank - 1
+
+
+def _reduces_last_axis(network: Network, neuron: Neuron, rank: int) -> bool:
+    """Whether the rows of a row function (FuseRows) run along the last axis and no other, as in a layer norm."""
+    if not is_row_function(neuron.function, FUNCTION_DOMAIN):
+        return False
+    key = (FUNCTION_DOMAIN, neuron.function)
+    body = next(function for function in network.model.functions if (function.domain, function.name) == key)
+    rows = [_axes(node, body) for node in body.node if is_reduction(node.op_type, node.domain)]
+    return all([axis % rank for axis in axes] == [rank - 1] for axes in rows)
+
+
+def _axes(node: NodeProto, body: FunctionProto) -> list[int]:
+    """The axes of a reduction: an attribute, or a constant of the body; none where it does not say."""
+    for attr in node.attribute:
+        if attr.name == "axes":
+            return list(attr.ints)
+    maker = next((n for n in body.node if len(node.input) > 1 and n.output[0] == node.input[1]), None)
+    return (
+        []
+        if maker is None
+        else [int(v) for v in numpy_helper.to_array(helper.get_node_attr_value(maker, "value")).ravel()]
+    )

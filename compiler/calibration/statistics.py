@@ -8,7 +8,7 @@ import onnx
 
 from spikec.calibration.data import Dataset
 from spikec.errors import ModelError
-from spikec.onnx_session import open_session, run_session
+from spikec.onnx_session import open_session, run_session, with_outputs
 
 _BINS = 2048  # a percentile is exact to 1/2048 of the range
 
@@ -34,7 +34,7 @@ class Observer:
         self, model: onnx.ModelProto, axes: dict[str, int | None], data: Dataset, fixed: int | None, progress: Progress
     ) -> None:
         self.axes, self.data, self.fixed, self.progress = axes, data, fixed, progress
-        self.session = open_session(_with_outputs(model, list(axes)))
+        self.session = open_session(with_outputs(model, list(axes)))
 
     def statistics(self) -> dict[str, Statistics]:
         """One pass: extremes and means, by tensor name.
@@ -93,13 +93,3 @@ def _by_channel(value: np.ndarray, axis: int | None) -> np.ndarray:
     if axis is None:
         return value.reshape(1, -1)
     return np.moveaxis(value, axis, 0).reshape(value.shape[axis], -1)
-
-
-def _with_outputs(model: onnx.ModelProto, names: list[str]) -> onnx.ModelProto:
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    known = {output.name for output in copy.graph.output}
-    for name in names:
-        if name not in known:
-            copy.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
-    return copy

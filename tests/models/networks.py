@@ -156,12 +156,14 @@ MORE = {
     "all": ints(0),
     "one": np.ones(1, np.float32),
 }
-OPENED = ("layer norm", "max pool", "neuron fed by a neuron")  # networks that granularity strict opens
-SOFTMAX = (
+OPENED = (
+    "layer norm",
+    "max pool",
+    "neuron fed by a neuron",
     "attention",
     "a bias between neurons",
     "softmax at the beginning",
-)  # networks that granularity strict refuses
+)  # networks that granularity strict opens
 MIXING = ("dynamic convolution", "a scalar output")  # networks in which a sample's output depends on the other samples
 
 

@@ -1,9 +1,12 @@
+import hypothesis.strategies as st
 import numpy as np
 import onnx
 import pytest
+from hypothesis import given, settings
 
 from spikec.passes import OpenLayerNorm, UnsupportedNode
 from tests.models.graphs import count, keeps_outputs, normal, operators, parse, reasons, run_pass, same_outputs
+from tests.models.opened import kinds, opened
 
 X = {"x": normal(2, 3, 4) * 3 + 1}
 W = normal(4, 5, seed=9)
@@ -89,3 +92,30 @@ def test_the_maximum_keeps_the_root_defined_for_negative_estimates_of_the_varian
     assert positive.op_type == "Max"
     zero = next(onnx.numpy_helper.to_array(t) for t in opened.graph.initializer if t.name == positive.input[1])
     assert zero == np.float32(0)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(1, 5), min_size=1, max_size=4), st.data())
+def test_rms_normalization_along_any_axes(shape, data):
+    axis = data.draw(st.integers(-len(shape), len(shape) - 1))
+    scale = normal(*shape[axis % len(shape) :], seed=1)
+    epsilon = data.draw(st.sampled_from([1e-5, 0.5]))
+    opened(OpenLayerNorm(), f"RMSNormalization<axis = {axis}, epsilon = {epsilon}>(x, s)", normal(*shape), 23, s=scale)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_mean_variance_normalization_along_any_axes(data):
+    axes = data.draw(st.sets(st.integers(0, 3), min_size=1))
+    opened(OpenLayerNorm(), f"MeanVarianceNormalization<axes = {sorted(axes)}>(x)", normal(3, 2, 4, 5) * 3 + 1)
+
+
+def test_mean_variance_normalization_is_per_channel_where_no_axes_are_given():
+    opened(OpenLayerNorm(), "MeanVarianceNormalization(x)", normal(3, 2, 4, 5) * 3 + 1)
+
+
+def test_neurons_of_its_kin():
+    expected = [("Div", "binary"), ("Max", "unary"), ("Mul", "unary"), ("Sqrt", "unary")]
+    x = normal(2, 3, 4, 5)
+    assert kinds(opened(OpenLayerNorm(), "RMSNormalization(x, s)", x, 23, s=normal(5))[0]) == expected
+    assert kinds(opened(OpenLayerNorm(), "MeanVarianceNormalization(x)", x)[0]) == expected

@@ -6,7 +6,7 @@ from onnx import helper
 
 from spikec.errors import ModelError
 from spikec.onnx_session import run_model
-from spikec.passes.pool_windows import Axis, EmptyWindow, window_indices
+from spikec.passes.pool_windows import Axis, EmptyWindow, explicit_pads, window_indices
 from tests.models.graphs import normal
 
 
@@ -83,3 +83,11 @@ def test_ceil_mode_adds_a_window_that_hangs_over_unless_it_starts_in_the_padding
 def test_a_window_wholly_in_the_padding_is_an_error():
     with pytest.raises(EmptyWindow):
         window_indices([2], {"kernel_shape": [2], "dilations": [3], "pads": [1, 1]})
+
+
+def test_padding_with_which_every_window_is_whole():
+    ceil = {"kernel_shape": [3, 2], "strides": [2, 2], "ceil_mode": 1, "pads": [1, 0, 0, 1]}
+    assert explicit_pads([6, 4], ceil) == ([1, 0], [0, 1]), "windows fit on the first axis, one pads the second"
+    assert explicit_pads([7, 5], ceil) == ([1, 0], [1, 1]), "the last window of the first hangs over by one"
+    assert explicit_pads([7, 5], {**ceil, "ceil_mode": 0}) == ([1, 0], [0, 1])
+    assert explicit_pads([5], {"kernel_shape": [3], "strides": [2], "auto_pad": "SAME_LOWER"}) == ([1], [1])

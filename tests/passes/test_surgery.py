@@ -46,6 +46,10 @@ def test_append_takes_name_type_and_attributes():
     assert append(graph, "Neg", [output], "free").dtype is None
 
 
+def test_a_scalar_constant_stays_a_scalar():
+    assert constant("k", np.array(3, np.float32)).values.shape == ()
+
+
 def test_constants_have_values_and_variables_have_none():
     array = normal(2, 3).T
     np.testing.assert_array_equal(values_of(constant("k", array)), array)

@@ -1,0 +1,134 @@
+import pytest
+
+from spikec.passes.graph_io import import_graph
+from spikec.passes.records import Record
+from spikec.passes.row_broadcasts import plain_broadcasts
+from spikec.passes.shape_vectors import shape_contents
+from tests.models.graphs import count, ints, keeps_outputs, normal, operators, parse, with_ranks
+
+CONSTANTS = {
+    "last": ints(-1),
+    "third": ints(2),
+    "zero": ints(0),
+    "tail": ints(3, 4),
+    "ones": ints(3, 1),
+    "fixed": ints(2, 3, 4),
+    "unitary": ints(1, 1, 1),
+    "keep": ints(0, 0, 1),
+    "open": ints(-1, 3, 1),
+    "pairs": ints(-1, 1),
+    "slope": normal(3, 4),
+}
+X = {"x": normal(2, 3, 4), "z": normal(2, 3, 4, seed=1)}
+BATCH = "b = Shape<start = 0, end = 1>(x) s = Concat<axis = 0>(b, tail)"
+
+
+class Plain:
+    """plain_broadcasts as a pass."""
+
+    def __call__(self, graph):
+        return graph, Record(rewrote=plain_broadcasts(graph))
+
+
+def plain(nodes, outputs=("y",)):
+    """The graph made plain, the names of what went or changed; outputs compared."""
+    results = ", ".join(f"float[] {name}" for name in outputs)
+    model = parse(f"g (float[N, 3, 4] x, float[N, 3, 4] z) => ({results}) {{ {nodes} }}", **CONSTANTS)
+    after, record = keeps_outputs(Plain(), with_ranks(model, X), X)
+    return after, record.rewrote
+
+
+DROPPED = {
+    "to the other operand's shape": "s = Shape(x) e = Expand(n, s) y = Div(x, e)",
+    "to a shape put together": f"{BATCH} e = Expand(n, s) y = Div(x, e)",
+    "to a shape taken apart": (
+        "f = Shape(x) g = Gather(f, zero) h = Reshape(g, last) s = Concat<axis = 0>(h, tail) e = Expand(n, s) "
+        "y = Div(x, e)"
+    ),
+    "to its own shape": ("b = Shape<start = 0, end = 1>(x) s = Concat<axis = 0>(b, ones) e = Expand(n, s) y = Sqrt(e)"),
+    "to its own shape by ones": "e = Expand(n, unitary) y = Sqrt(e)",
+    "an operator of its own in between": "s = Shape(x) e = Expand(n, s) r = Reciprocal(e) y = Mul(r, x)",
+    "several consumers": "s = Shape(x) e = Expand(n, s) r = Exp(e) a = Mul(r, x) b = Add(x, e) y = Mul(a, b)",
+    "another tensor of the same shape": "s = Shape(x) e = Expand(n, s) y = Div(z, e)",
+}
+
+
+@pytest.mark.parametrize("name", DROPPED)
+def test_an_expand_goes_where_its_consumers_widen_all_the_same(name):
+    model, names = plain(f"n = ReduceL2(x, last) {DROPPED[name]}")
+    assert count(model, "Expand") == 0 and len(names) == 1
+
+
+KEPT = {
+    "nothing else widens": "s = Shape(x) e = Expand(n, s) y = Sqrt(e)",
+    "the other operand comes from it too": "s = Shape(x) e = Expand(n, s) r = Sigmoid(e) y = Mul(e, r)",
+    "the other operand comes from it by another way": (
+        "s = Shape(x) e = Expand(n, s) r = Sigmoid(e) q = Mul(r, e) y = Div(q, e)"
+    ),
+    "its elements are counted": "s = Shape(x) e = Expand(n, s) t = ReduceSum(e, last) y = Div(x, t)",
+    "one of two consumers needs it": "s = Shape(x) e = Expand(n, s) a = Mul(x, e) t = ReduceSum(e, last) y = Div(a, t)",
+    "a fixed batch is no open one": "e = Expand(n, fixed) y = Div(x, e)",
+    "PRelu does not widen": "s = Shape(x) e = Expand(n, s) y = PRelu(e, slope)",
+    "more dimensions": "u = Unsqueeze(x, zero) s = Shape(u) e = Expand(n, s) y = Div(u, e)",
+}
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_an_expand_stays_where_it_is_needed_or_may_be(name):
+    model, names = plain(f"n = ReduceL2(x, last) {KEPT[name]}")
+    assert count(model, "Expand") == 1 and names == []
+
+
+def test_an_expand_that_is_an_output_stays():
+    _, names = plain("n = ReduceL2(x, last) s = Shape(x) e = Expand(n, s) y = Div(x, e)", outputs=("y", "e"))
+    assert names == []
+
+
+def test_of_two_expands_that_widen_each_other_one_stays():
+    model, names = plain(
+        "n = ReduceL2(x, last) m = ReduceL2(z, last) s = Shape(x) e = Expand(n, s) f = Expand(m, s) r = Sigmoid(e) "
+        "y = Div(f, r)"
+    )
+    assert count(model, "Expand") == 1 and len(names) == 1
+
+
+RESHAPED = {
+    "computed": "b = Shape<end = 1>(x) s = Concat<axis = 0>(b, ones) k = Reshape(n, s)",
+    "zeros copy": "k = Reshape(n, keep)",
+    "one size is open": "k = Reshape(n, open)",
+}
+
+
+@pytest.mark.parametrize("name", RESHAPED)
+def test_a_reshape_that_adds_ones_is_an_unsqueeze(name):
+    model, names = plain(f"n = ReduceL2<keepdims = 0>(x, last) {RESHAPED[name]} y = Div(x, k)")
+    assert operators(model) == ["Div", "ReduceL2", "Unsqueeze"] and names == ["k"]
+
+
+@pytest.mark.parametrize("reshape", ["f = Reshape(n, pairs)", "f = Reshape<allowzero = 1>(n, open)"])
+def test_other_reshapes_stay(reshape):
+    model, names = plain(f"n = ReduceL2<keepdims = 0>(x, last) {reshape} y = Sqrt(f)")
+    assert count(model, "Reshape") == 1 and names == []
+
+
+@pytest.mark.parametrize(
+    ("nodes", "contents"),
+    [
+        ("s = Shape(x)", ["N", 3, 4]),
+        ("s = Shape<start = -1>(x)", [4]),
+        ("s = Shape<start = 0, end = -1>(x)", ["N", 3]),
+        ("b = Shape(x) s = Gather(b, third)", [4]),
+        ("b = Shape(x) c = Concat<axis = 0>(tail, b) s = Identity(c)", [3, 4, "N", 3, 4]),
+        ("b = Shape(x) s = Mul(b, third)", None),
+        ("b = Shape(x) c = Mul(b, third) s = Concat<axis = 0>(b, c)", None),
+        ("b = Shape(x) i = Size(x) s = Gather(b, i)", None),
+        ("i = NonZero(x) b = Shape(i) c = Shape(i) s = Concat<axis = 0>(b, c)", [3, None, 3, None]),
+    ],
+)
+def test_contents_of_a_shape(nodes, contents):
+    graph = import_graph(parse(f"g (float[N, 3, 4] x) => (int64[K] s) {{ {nodes} }}", **CONSTANTS))
+    found = shape_contents(graph.outputs[0])
+    if contents and None in contents:  # a dimension that depends on values has a name of its own, or none
+        assert found is None or "N" not in found
+    else:
+        assert found == contents

@@ -4,6 +4,8 @@ Functions inlined, machine-learning operators opened, opset 20 (newer stays), sh
 arithmetic folded as far as onnxscript goes.
 """
 
+from collections.abc import Iterable
+
 import onnx
 import onnx.inliner
 import onnx.version_converter
@@ -11,7 +13,7 @@ import onnxscript.optimizer
 
 from spikec.errors import ModelError
 from spikec.passes import OpenMlOperators, UnsupportedNode
-from spikec.passes.graph_io import IR_VERSION, export_model, import_graph
+from spikec.passes.graph_io import IR_VERSION, export_model, import_graph, unique_names
 from spikec.passes.ml_operators import ML_DOMAIN
 from spikec.passes.operators import CONTROL_FLOW
 from spikec.quiet import quiet
@@ -39,13 +41,16 @@ def canonicalise(model: onnx.ModelProto) -> onnx.ModelProto:
             f"opset_version={OPSET}, or install a newer onnx"
         )
     model = onnx.inliner.inline_local_functions(model) if model.functions else _copy(model)
-    model = _open_ml_operators(model)
+    model = _open_ml_operators(_with_named_nodes(model))
     _refuse_foreign_domains(model)
     _refuse_passed_inputs(model)
+    names = {name: node.name for node in model.graph.node for name in node.output if name}
     if version < OPSET:
         model = _convert(model, version)
     model.ir_version = max(model.ir_version, IR_VERSION)
     model = _optimise(model)
+    # converter and optimizer name their nodes as they like
+    _rename(model, [names.get(next(iter(node.output), ""), node.name) for node in model.graph.node])
     _refuse_control_flow(model)
     model = infer_shapes(model)
     _refuse_other_values(model)
@@ -70,6 +75,17 @@ def _copy(model: onnx.ModelProto) -> onnx.ModelProto:
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     return copy
+
+
+def _with_named_nodes(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Nodes without a name are called as their first output is: that can be found in the file, unlike a number."""
+    _rename(model, [node.name or next(filter(None, node.output), node.op_type) for node in model.graph.node])
+    return model
+
+
+def _rename(model: onnx.ModelProto, names: Iterable[str]) -> None:
+    for node, name in zip(model.graph.node, unique_names(names), strict=True):
+        node.name = name
 
 
 def _convert(model: onnx.ModelProto, version: int) -> onnx.ModelProto:

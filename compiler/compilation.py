@@ -12,7 +12,7 @@ from spikec.advice import saturation_warnings, size_warnings
 from spikec.artifact import assemble, write_model
 from spikec.artifact.manifest import attach, build_manifest
 from spikec.calibration import Observation, calibrate, observe
-from spikec.calibration.selection import fixed_batch, select_data
+from spikec.calibration.selection import fixed_batch, select_data, whole_batches
 from spikec.dynamics_rules import why_not
 from spikec.errors import ModelError, UsageError
 from spikec.frontends import load_model
@@ -20,8 +20,9 @@ from spikec.frontends.source import Source
 from spikec.lowering import Recurrent, lower
 from spikec.lowering.depth import relative_depths
 from spikec.lowering.network import Network
-from spikec.options import Options, from_preset
+from spikec.options import Options, check_names, from_preset
 from spikec.passes.operators import NEURON_DOMAIN
+from spikec.passes.region_function import operators_of
 from spikec.pipeline import Levels, build_levels
 from spikec.schedules import make_schedule
 
@@ -103,13 +104,14 @@ def prepare(
     source = load_model(model, example_inputs)
     data, warnings = select_data(calibration, source.model, options)
     fixed = fixed_batch(source.model, data)
+    data, left_over = whole_batches(data, fixed)
     levels = build_levels(source.model, options, data.head(fixed or CHECKED_SAMPLES), progress.stage)
     _check_dynamics(levels, options)
     progress.stage("calibrating")
     network = Network(levels.neurons)
     seen = observe(network, options, data, fixed_batch=fixed, progress=progress.samples)
     summary = {"origin": Path(data.origin).name, "samples": len(data)}
-    return Prepared(source, options, levels, network, seen, summary, warnings + source.warnings, progress)
+    return Prepared(source, options, levels, network, seen, summary, warnings + left_over + source.warnings, progress)
 
 
 @dataclass
@@ -131,10 +133,12 @@ class Prepared:
         Raises:
             UsageError: a setting in ``chosen`` is wrong, or is one that the preparation rests on.
         """
+        check_names(chosen)
         fixed = set(chosen) - CHOSEN_LATE
         if fixed:
             raise UsageError(f"{', '.join(sorted(fixed))} cannot change after the preparation; prepare the model anew")
         options = replace(self.options, **chosen)
+        make_schedule(options.schedule, options.steps)  # as in prepare: checked even where there is no neuron
         schedules = _schedules(self.network, options)
         calibrated, settings = calibrate(self.network, options, schedules, self.seen)
         warnings = self.warnings + saturation_warnings(settings)
@@ -142,7 +146,11 @@ class Prepared:
         recurrent = lower(calibrated, schedules, options.dynamics, options.dead_zone)
         artifact = assemble(recurrent, options.form)
         warnings += size_warnings(artifact, recurrent)
-        about = {"source": self.source.describe(), "calibration": self.calibration, "warnings": warnings}
+        about: dict[str, Any] = {
+            "source": self.source.describe(),
+            "calibration": self.calibration,
+            "warnings": warnings,
+        }
         manifest = build_manifest(recurrent, settings, options, **about)
         attach(artifact, manifest)
         self.progress.stage("done")
@@ -162,4 +170,4 @@ def _check_dynamics(levels: Levels, options: Options) -> None:
     for node in levels.neurons.graph.node:
         refusal = why_not(options.dynamics, node.op_type) if node.domain == NEURON_DOMAIN else None
         if refusal:
-            raise ModelError(f"node '{node.name}' ({node.op_type}): {refusal[0]}; {refusal[1]}")
+            raise ModelError(f"node '{node.name}' ({operators_of(node.op_type)}): {refusal[0]}; {refusal[1]}")

@@ -1,7 +1,7 @@
 """What becomes of every operator of ONNX, as a table in Markdown: ``python -m spikec.operator_table``.
 
-The tables and functions that the compiler itself uses are asked. Where they know nothing of an operator, a model with
-nothing but it in the middle is planned.
+The tables and functions that the compiler itself uses are asked. Of an operator that is in none of them, a model with
+that operator in the middle is planned.
 """
 
 import argparse
@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import onnx_graphsurgeon as gs
-from onnx import helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 from onnx.defs import OpSchema
 
 from spikec.canonical import OLDEST_OPSET
@@ -25,36 +26,51 @@ from spikec.passes.value_path import ValuePath
 from spikec.planning import Fate, plan
 from spikec.runtime.torch_ops import OPERATORS
 
+_NEWEST = onnx.defs.onnx_opset_version()
 HEADER = ("operator", "opset", "linear in", "neuron", "strict", "otherwise")
 ABOUT = f"""# The operators
 
 What becomes of every operator of ONNX's standard domain, each in its newest version. `python -m spikec.operator_table`
-writes this file; it asks the compiler. Made with onnx {onnx.__version__}, which knows opset \
-{onnx.defs.onnx_opset_version()}; models of opset {OLDEST_OPSET} and newer are taken.
+writes this file by asking the compiler. Made with onnx {onnx.__version__}, which knows opset {_NEWEST}; models may be
+of any opset from {OLDEST_OPSET} on. What to do about a refusal is said by `spikec plan MODEL`.
 
-- *linear in*: the operator carries spikes if these inputs depend on the values of the network's input, and no others.
-- *neuron*: the kind of neuron that holds it if other inputs do. *unary*, *binary*, *many*: elementwise in one, two or
-  more tensors; *row*, *window*: a neuron sees a row or a window; *product*: of two tensors.
-- *strict*: what granularity strict makes of that neuron: it stays as it is, or is opened into such.
-- *otherwise*: what else can become of it.
+- *linear in*: the operator carries spikes where these inputs, and no others, depend on the network's input.
+- *neuron*: the kind of neuron that holds it where others do. *unary*, *binary*, *many*: elementwise in one, two or more
+  tensors; *row*, *window*: each element of the output needs a row or a window of the input; *product*: of two tensors.
+- *strict*: whether granularity strict has that neuron as it is, or opens it into elementwise ones.
+- *otherwise*: what else becomes of it.
 
-Not in the table, because it holds for all: an operator none of whose inputs depends on the network's input is computed
-at compile time, one that reads shapes or integer inputs only is computed once, before the first step. A nonlinearity
-with no weights behind it is the *readout*, computed in float on the finished output: so what is refused here is refused
-inside a network only, but for control flow, values that are no tensors, and withdrawn operators.
+What holds for all operators is not in the table. One that no value reaches is computed at compile time, or once before
+the first step. A nonlinearity without weights behind it is a *readout*, computed in float on the finished output: so
+what is refused for having no spiking form, or for being a selection, is refused inside the network only.
 """
-# settings that may spoil what an operator is otherwise -> what has to be said then
+# settings that spoil what an operator is otherwise -> what has to be said of it
 SETTINGS: dict[str, tuple[dict[str, int], str]] = {
-    "Cast": ({"to": onnx.TensorProto.INT64}, "to float32 only"),
-    "BatchNormalization": ({"training_mode": 1}, "not in training"),
+    "Cast": ({"to": TensorProto.INT64}, "to float32"),
+    "BatchNormalization": (
+        {"training_mode": 1},
+        "not in training; folded into a Conv or Gemm before it",
+    ),
 }
-_KINDS = ("tensor(float)", "tensor(int64)", "tensor(int32)", "tensor(bool)", "tensor(uint8)", "tensor(string)")
-_FLOAT, _SIDE, _MANY = "tensor(float)", 4, 3  # element type of values, size of a probe's axes, tensors of a variadic
+FLOAT = "tensor(float)"
+_SIDE, _MANY = 4, 3  # size of a probe's axes, tensors of a variadic input
+_SHAPE: list[str | int | None] = ["N", _SIDE, _SIDE, _SIDE]
+_TENSOR = helper.make_tensor_type_proto(TensorProto.FLOAT, None)
+# what a probe feeds where it has no values; in this order, the first that the input takes
+_FED = {
+    "optional(tensor(float))": helper.make_optional_type_proto(_TENSOR),
+    "seq(tensor(float))": helper.make_sequence_type_proto(_TENSOR),
+    FLOAT: _TENSOR,
+    **{
+        f"tensor({name})": helper.make_tensor_type_proto(kind, [None])
+        for name, kind in (("int64", 7), ("int32", 6), ("bool", 9), ("uint8", 2), ("string", 8))
+    },
+}
 
 
 @dataclass(frozen=True)
 class Row:
-    """What becomes of one operator; the cells of a line of the table."""
+    """What becomes of one operator: the cells of a line of the table."""
 
     operator: str
     opset: int
@@ -80,25 +96,27 @@ def row_of(schema: OpSchema) -> Row:
 
 def markdown() -> str:
     """The whole document."""
-    rows = [row_of(schema) for schema in schemas()]
-    lines = [[str(cell).replace("|", "\\|") for cell in astuple(row)] for row in rows]
-    table = [" | ".join(line) for line in [list(HEADER), ["---"] * len(HEADER), *lines]]
-    return f"{ABOUT}\n" + "".join(f"| {line} |\n".replace("  ", " ") for line in table)
+    cells = [HEADER, ("---",) * len(HEADER), *(astuple(row_of(schema)) for schema in schemas())]
+    return f"{ABOUT}\n" + "".join(f"| {' | '.join(map(str, line))} |\n" for line in cells)
 
 
-def _positions(schema: OpSchema) -> range:
-    """Positions of a node's inputs, a few for a variadic one."""
-    variadic = any(p.option == OpSchema.FormalParameterOption.Variadic for p in schema.inputs)
-    return range(_MANY if variadic else len(schema.inputs))
+def _is_variadic(schema: OpSchema) -> bool:
+    return any(p.option == OpSchema.FormalParameterOption.Variadic for p in schema.inputs)
 
 
-def _input(schema: OpSchema, position: int) -> OpSchema.FormalParameter:
-    return schema.inputs[min(position, len(schema.inputs) - 1)]
+def _inputs(schema: OpSchema) -> list[OpSchema.FormalParameter]:
+    """The inputs of a node by position, a variadic one several times."""
+    return list(schema.inputs) * _MANY if _is_variadic(schema) else list(schema.inputs)
+
+
+def _able(schema: OpSchema) -> list[int]:
+    """Positions of the inputs that take float tensors."""
+    return [i for i, parameter in enumerate(_inputs(schema)) if FLOAT in parameter.types]
 
 
 def _choices(schema: OpSchema) -> list[tuple[int, ...]]:
-    """Every choice of inputs that may carry values, of which are those that float tensors can be given to."""
-    able = [i for i in _positions(schema) if _FLOAT in _input(schema, i).types]
+    """Every choice of inputs that may carry values."""
+    able = _able(schema)
     return [choice for size in range(1, len(able) + 1) for choice in combinations(able, size)]
 
 
@@ -106,13 +124,12 @@ def _linear(schema: OpSchema) -> str:
     """In which inputs together the operator is linear: the largest such choices."""
     affine = [set(choice) for choice in _choices(schema) if is_affine(schema.name, choice)]
     largest = [choice for choice in affine if not any(choice < other for other in affine)]
-    if largest and largest[0] == set(_positions(schema)) and len(schema.inputs) == 1 and len(largest[0]) > 1:
-        return "all inputs"
-    names = [" and ".join(_input(schema, i).name for i in sorted(choice)) for choice in largest]
-    variadic = len(schema.inputs) < len(_positions(schema))
-    said = "one input" if variadic and names else " or ".join(names)
+    names = [" and ".join(_inputs(schema)[i].name for i in sorted(choice)) for choice in largest]
+    if _is_variadic(schema) and largest:
+        names = ["all inputs" if len(largest[0]) > 1 else "any one input"]
     attrs, note = SETTINGS.get(schema.name, ({}, ""))
-    return f"{said}, {note}" if note and not settings_are_affine(gs.Node(schema.name, attrs=attrs)) else said
+    spoilt = names and not settings_are_affine(gs.Node(schema.name, attrs=attrs))
+    return (", or " if " and " in "".join(names) else " or ").join(names) + (f" ({note})" if spoilt and note else "")
 
 
 def _kinds(schema: OpSchema) -> list[str]:
@@ -123,21 +140,27 @@ def _kinds(schema: OpSchema) -> list[str]:
 
 
 def _rest(schema: OpSchema) -> str:
-    """The single inputs in which an operator of the tables is neither linear nor a neuron."""
-    lone = [choice[0] for choice in _choices(schema) if len(choice) == 1]
-    node = gs.Node(schema.name)
-    bad = [i for i in lone if not is_affine(schema.name, {i}) and not neuron_kind(node, {i})]
-    names = ", ".join(_input(schema, i).name for i in bad)
-    return f"refused where only {names} depends on values".replace("only", "one of", len(bad) > 1) if bad else ""
+    """The inputs that may not be the only ones with values: there the operator is neither linear nor a neuron."""
+    lone = [i for i in _able(schema) if not is_affine(schema.name, {i})]
+    names = [_inputs(schema)[i].name for i in lone if not neuron_kind(gs.Node(schema.name), {i})]
+    if not names and len(lone) < len(_able(schema)) == 1:  # one input, linear
+        return _wire(schema)
+    return f"refused where values reach {' or '.join(names)} alone" if names else ""
+
+
+def _wire(schema: OpSchema) -> str:
+    """What is said of an operator that hands its input through, with the settings of a probe at least."""
+    fate = _planned(schema, [0])
+    return _said(fate) if fate.fate == "constant" else ""
 
 
 def _strict(schema: OpSchema, kinds: Sequence[str]) -> str:
-    if not set(kinds) - STRICT_KINDS:
+    others = [kind for kind in kinds if kind not in STRICT_KINDS]
+    if not others:
         return "as it is" if kinds else ""
-    many = "many" in kinds
-    fate = _planned(schema, [i for i in _positions(schema) if many or i == 0], "strict")
+    fate = _planned(schema, _able(schema) if "many" in others else [0], "strict")
     opened = "opened" if fate.detail.startswith("opened") else _said(fate)
-    return f"opened where it is {', '.join(sorted(set(kinds) - STRICT_KINDS))}" if set(kinds) & STRICT_KINDS else opened
+    return opened if others == list(kinds) else f"as it is; {', '.join(others)}: {opened}"
 
 
 def _fate(schema: OpSchema) -> str:
@@ -145,39 +168,92 @@ def _fate(schema: OpSchema) -> str:
     if schema.deprecated:
         return f"refused: withdrawn from ONNX in opset {schema.since_version}"
     if schema.name in CONTROL_FLOW:
-        refusal = why_no_neuron(gs.Node(schema.name), ValuePath(gs.Graph())) or ()
-        return f"refused: {'; '.join(refusal)}"
-    able = [i for i in _positions(schema) if _FLOAT in _input(schema, i).types]
-    return _said(_planned(schema, able[:1]))
+        reason, _ = why_no_neuron(gs.Node(schema.name), ValuePath(gs.Graph())) or ("", "")
+        return f"refused: {reason}"
+    types = _inputs(schema)[0].types if schema.inputs else set()
+    if "tensor(string)" in types and not any("int" in kind for kind in types):
+        return "computed once from strings, before the first step (stock onnxruntime only)"
+    # an operator whose first input takes no floats is one for integers, sequences or optionals
+    values = [0] if FLOAT in types and "optional(tensor(float))" not in types else []
+    fate = _planned(schema, values)
+    drawn = "; drawn anew in every run" if "seed" in schema.attributes and fate.detail.startswith("depends") else ""
+    return f"{_said(fate)}{drawn}"
 
 
 def _said(fate: Fate) -> str:
+    """The fate in words; the way out of a refusal is left to the plan of the model."""
     if fate.fate == "unsupported":
-        return f"refused: {fate.detail}"
-    backend = "" if fate.op in OPERATORS or "wire" in fate.detail else "; by the backend onnxruntime only"
-    return f"{fate.detail}{backend}"
+        return f"refused: {fate.detail.split(';')[0]}"
+    stays = fate.fate == "constant" and "compile time" not in fate.detail
+    return f"{fate.detail} (backend onnxruntime only)" if stays and fate.op not in OPERATORS else fate.detail
 
 
 def _planned(schema: OpSchema, values: Sequence[int], granularity: str = "composite") -> Fate:
     try:
         nodes = plan(probe(schema, values), granularity=granularity).nodes
     except ModelError as error:
-        return Fate("op", schema.name, "unsupported", re.sub(r"^(node|input) '\w+'( \(\w+\))?: ", "", str(error)))
+        reason = re.sub(r"^(node|input) '\w+'( \(\w+\))?: ", "", str(error))
+        return Fate("op", schema.name, "unsupported", re.sub(r"the value '(in|out)put\d'", r"its \1put", reason))
     return next(node for node in nodes if node.name == "op")
 
 
 def probe(schema: OpSchema, values: Sequence[int]) -> onnx.ModelProto:
-    """A model of the operator with float tensors at the positions ``values`` and weights behind it."""
-    fed, stored, names = [], [numpy_helper.from_array(np.float32(1), "unit")], []
-    for i in _positions(schema):
-        kind = next((kind for kind in _KINDS if kind in _input(schema, i).types), "")
-        needed = i < schema.min_input or i in values or kind == "tensor(int64)"
-        names.append(f"input{i}" if needed else "")
-        if i in values or (needed and (i == 0 or not kind or "string" in kind)):
-            fed.append(_info(names[-1], kind, 4 if i in values else 1))
-        elif needed:
-            stored.append(numpy_helper.from_array(_parameter(kind), names[-1]))
-    attrs = {name: _setting(attr) for name, attr in schema.attributes.items() if attr.required}
+    """A model of the operator with values at these positions of its inputs, and weights behind it."""
+    inputs, fed = _inputs(schema), []
+    stored = [numpy_helper.from_array(np.ones((), np.float32), "unit")]
+    given = [i for i, p in enumerate(inputs) if i in values or i < schema.min_input or p.types == {"tensor(int64)"}]
+    for i in given:
+        kind, made = next((item for item in _FED.items() if item[0] in inputs[i].types), ("", None))
+        if i in values:
+            fed.append(helper.make_tensor_value_info(f"input{i}", TensorProto.FLOAT, _SHAPE))
+        elif made is not None and (i == 0 or not kind.startswith("tensor") or kind == "tensor(string)"):
+            fed.append(helper.make_value_info(f"input{i}", made))
+        else:
+            stored.append(numpy_helper.from_array(_parameter(kind), f"input{i}"))
+    names = [f"input{i}" if i in given else "" for i in range(max(given, default=-1) + 1)]
+    return _model(_node(schema, names), fed, stored)
+
+
+def _parameter(kind: str) -> np.ndarray:
+    """Integers are axes: the last one."""
+    if kind == "tensor(int64)":
+        return np.full(1, -1, np.int64)
+    return np.ones(_SIDE, np.float32 if kind == FLOAT else kind[len("tensor(") : -1] or np.int8)
+
+
+def _node(schema: OpSchema, names: list[str]) -> onnx.NodeProto:
+    """The node, the attributes that it cannot do without set to ones."""
+    made: dict[str, Any] = {"INT": 1, "INTS": [2, 2], "FLOAT": 1.0, "FLOATS": [1.0], "STRING": "", "STRINGS": [""]}
+    attrs = {name: made[str(attr.type).rpartition(".")[2]] for name, attr in schema.attributes.items() if attr.required}
+    if schema.name == "Constant":  # one of its attributes, whichever, is required
+        attrs["value_float"] = 1.0
     outputs = [f"output{i}" for i in range(max(schema.min_output, 1))]
-    nodes = [helper.make_node(schema.name, names, outputs, "op", **attrs, **_SPECIAL.get(schema.name, {}))]
-    return _model(nodes, fed, stored)
+    return helper.make_node(schema.name, names, outputs, "op", **attrs)
+
+
+def _model(node: onnx.NodeProto, fed: list[onnx.ValueInfoProto], stored: list[onnx.TensorProto]) -> onnx.ModelProto:
+    """``node`` beside a neuron, with weights behind both."""
+    weights = helper.make_node("Einsum", [node.output[0], "unit"], ["weighted"], "weights", equation="...,->...")
+    total = helper.make_node("ReduceSum", ["weighted"], ["y"], "sum", keepdims=0)
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", _SIDE])
+    beside = [helper.make_node("Relu", ["x"], ["r"]), helper.make_node("MatMul", ["r", "w"], ["z"])]
+    w = numpy_helper.from_array(np.ones((_SIDE, 1), np.float32), "w")
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [])
+    z = helper.make_tensor_value_info("z", TensorProto.FLOAT, ["N", 1])
+    graph = helper.make_graph([*beside, node, weights, total], "probe", [x, *fed], [y, z], [w, *stored])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", _NEWEST)])
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the document, or write it into a file."""
+    parser = argparse.ArgumentParser(prog="python -m spikec.operator_table", description=__doc__)
+    parser.add_argument("--output", type=Path, help="the file to write, in place of the standard output")
+    output = parser.parse_args(arguments).output
+    if output is None:
+        print(markdown(), end="")
+    else:
+        output.write_text(markdown(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,5 +1,6 @@
 """What a user can choose, with the presets."""
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields, replace
 from numbers import Integral, Real
 from typing import Any
@@ -71,7 +72,7 @@ class Options:
         if not _is_number(self.dead_zone, Real) or not 0 <= self.dead_zone < 1:
             raise UsageError(f"the dead zone is {self.dead_zone}; it must be a number from 0 to below 1")
         if not isinstance(self.schedule, str):
-            raise UsageError(f"the schedule is {self.schedule}; write NAME or NAME:key=value,... (see spikec.schedules)")
+            raise UsageError(f"the schedule is {self.schedule}; write NAME or NAME:key=value,...")
         percentile(self.range_rule)
         for name, kind in (("steps", int), ("seed", int), ("dead_zone", float)):  # JSON knows no numbers of numpy's
             object.__setattr__(self, name, kind(getattr(self, name)))
@@ -106,11 +107,16 @@ PRESETS: dict[str, Options] = {
 }
 
 
+def check_names(chosen: Iterable[str]) -> None:
+    """Refuse settings that are not there."""
+    unknown = set(chosen) - {field.name for field in fields(Options)}
+    if unknown:
+        raise UsageError(f"unknown option {', '.join(sorted(unknown))}; see spikec.Options for the names")
+
+
 def from_preset(preset: str, **chosen: Any) -> Options:
     """The options of a preset with the settings in ``chosen`` that are not None put over them."""
     if not isinstance(preset, str) or preset not in PRESETS:
         raise UsageError(f"there is no preset '{preset}'; choose one of {', '.join(PRESETS)}")
-    unknown = set(chosen) - {field.name for field in fields(Options)}
-    if unknown:
-        raise UsageError(f"unknown option {', '.join(sorted(unknown))}; see spikec.Options for the names")
+    check_names(chosen)
     return replace(PRESETS[preset], **{name: value for name, value in chosen.items() if value is not None})

@@ -11,6 +11,7 @@ from spikec.errors import ModelError
 from spikec.onnx_session import Feeds
 from spikec.options import Options
 from spikec.passes import (
+    CancelTransposes,
     EncodeInputs,
     FoldBatchNorm,
     FoldConstants,
@@ -44,6 +45,7 @@ def ordered_passes(options: Options) -> tuple[tuple[str, Pass], ...]:
         ("canonical", FoldConstants()),
         ("canonical", UnifyPrecision()),
         ("canonical", RemoveIdentity()),
+        ("canonical", CancelTransposes()),
         ("canonical", FoldBatchNorm()),
         *((("canonical", FuseRows()),) if options.granularity == "composite" else ()),
         ("canonical", FuseElementwise()),

@@ -2,50 +2,49 @@
 
 from collections import Counter
 from dataclasses import asdict, dataclass, field
-from math import prod
 from typing import Any
 
-import onnx
 import onnx_graphsurgeon as gs
 
 from spikec.canonical import canonicalise
 from spikec.dynamics_rules import why_not
+from spikec.fates import FATES, Fate, source_fates
 from spikec.frontends import load_model
+from spikec.neuron_rows import NeuronRows, neuron_kind_of, total
 from spikec.options import Options, from_preset
-from spikec.passes import PlaceNeurons, Record
+from spikec.passes import PlaceNeurons, UnsupportedNode
 from spikec.passes.graph_io import import_graph
-from spikec.passes.place_neurons import kind_of, why_no_neuron
+from spikec.passes.operators import NEURON_DOMAIN
+from spikec.passes.place_neurons import why_no_neuron
 from spikec.passes.value_path import ValuePath
-from spikec.pipeline import apply_pass, ordered_passes
+from spikec.pipeline import ordered_passes
+from spikec.trial import Trial
 
-FATES = ("linear", "neuron", "readout", "constant", "unsupported")
-
-
-@dataclass(frozen=True)
-class Fate:
-    """What becomes of one node: ``linear``, ``neuron``, ``readout``, ``constant``, ``unsupported``; and how or why."""
-
-    name: str
-    op: str
-    fate: str
-    detail: str = ""
+__all__ = ["FATES", "Fate", "Plan", "plan"]
 
 
 @dataclass
 class Plan:
     """The fate of every node of the source, and what the converted network will be made of.
 
-    ``neurons`` has a row for each neuron node: its kind, f, and how many neurons it is per sample (None: unknown).
+    ``neurons`` has a row for each neuron node: its kind, f, how many neurons it is and the bytes of its state, both per
+    sample (None: unknown). ``output_bytes`` is the state that belongs to no neuron: the sums that the outputs are.
     """
 
     source: str
     nodes: list[Fate]
     neurons: list[dict[str, Any]] = field(default_factory=list)
+    output_bytes: int | None = 0
 
     @property
     def unsupported(self) -> list[Fate]:
         """The nodes that stand in the way of a conversion."""
         return [node for node in self.nodes if node.fate == "unsupported"]
+
+    @property
+    def state_bytes(self) -> int | None:
+        """The memory per sample of all states, None where a shape is unknown."""
+        return total([*(row["state_bytes"] for row in self.neurons), self.output_bytes])
 
     def as_dict(self) -> dict[str, Any]:
         """For ``--json``."""
@@ -59,6 +58,7 @@ class Plan:
                 **{fate: counts[fate] for fate in FATES},
                 "neuron_nodes": len(self.neurons),
                 "neurons_per_sample": sum(row["per_sample"] or 0 for row in self.neurons),
+                "state_bytes_per_sample": self.state_bytes,
             },
         }
 
@@ -71,23 +71,28 @@ def plan(model: Any, example_inputs: Any = None, *, preset: str = "default", **c
     """
     options = from_preset(preset, **chosen)
     source = load_model(model, example_inputs)
-    records: list[Record] = []
-    current = canonicalise(source.model)
+    trial = Trial(canonicalise(source.model))
     for _, rewrite in ordered_passes(options):
-        if isinstance(rewrite, PlaceNeurons):
-            break
-        current, record = apply_pass(rewrite, current)
-        records.append(record)
-    primitive = import_graph(current)
-    judged = _judge(primitive, options)
-    nodes = _source_fates(source.model, primitive, judged, records)
-    return Plan(source.name, nodes, _neuron_rows(primitive, judged))
+        if not isinstance(rewrite, PlaceNeurons):
+            trial.run(rewrite)
+    graph = import_graph(trial.model)
+    judged = _judge(graph, options, trial.refused)
+    nodes = source_fates(source.model, graph, judged, trial.records)
+    nodes += [_refused(error) for name, error in trial.refused.items() if name not in judged]
+    neurons = {name for name, fate in judged.items() if fate.fate == "neuron"}
+    rows = NeuronRows(graph, neurons, neurons | {name for name, fate in judged.items() if fate.fate == "unsupported"})
+    return Plan(source.name, nodes, rows.rows, rows.output_bytes)
 
 
-def _judge(graph: gs.Graph, options: Options) -> dict[str, Fate]:
+def _judge(graph: gs.Graph, options: Options, refused: dict[str, UnsupportedNode]) -> dict[str, Fate]:
     """The fate of every node at level 2, by node name."""
     path, kinds = ValuePath(graph), PlaceNeurons(options.granularity).kinds
-    return {node.name: _judge_node(node, path, kinds, options) for node in graph.nodes}
+    judged = {node.name: _judge_node(node, path, kinds, options) for node in graph.nodes}
+    return judged | {name: _refused(error) for name, error in refused.items() if name in judged}
+
+
+def _refused(error: UnsupportedNode) -> Fate:
+    return Fate(error.node, error.op, "unsupported", f"{error.reason}; {error.way_out}")
 
 
 def _judge_node(node: gs.Node, path: ValuePath, kinds: frozenset[str], options: Options) -> Fate:
@@ -99,44 +104,8 @@ def _judge_node(node: gs.Node, path: ValuePath, kinds: frozenset[str], options: 
         return Fate(node.name, node.op, "readout", "computed in float on the finished output")
     if path.is_affine(node):
         return Fate(node.name, node.op, "linear", "carries spikes")
-    refusal = why_no_neuron(node, path, kinds) or why_not(options.dynamics, node.op)
+    encoder = node.domain == NEURON_DOMAIN  # the one neuron that stands before PlaceNeurons
+    refusal = None if encoder else why_no_neuron(node, path, kinds) or why_not(options.dynamics, node.op)
     if refusal:
         return Fate(node.name, node.op, "unsupported", "; ".join(refusal))
-    return Fate(node.name, node.op, "neuron", f"{kind_of(node, path)} neuron")
-
-
-def _source_fates(
-    source: onnx.ModelProto, graph: gs.Graph, judged: dict[str, Fate], records: list[Record]
-) -> list[Fate]:
-    """The fates of the source's own nodes, told by the tensors they make."""
-    makers = {tensor.name: node.name for node in graph.nodes for tensor in node.outputs}
-    absorbed = {tensor: name for record in records for tensor, name in record.absorbed.items()}
-    fates = []
-    for node in import_graph(source).nodes:
-        output = node.outputs[0].name if node.outputs else ""
-        inner = [f for n, f in judged.items() if n.startswith(f"{node.name}/") and f.fate == "neuron"]
-        maker = makers.get(output) or absorbed.get(output)
-        if node.name not in judged and inner:
-            fates.append(Fate(node.name, node.op, "neuron", f"opened into {len(inner)} elementwise neurons"))
-        elif maker in judged:
-            detail = judged[maker].detail if output in makers else f"part of {maker}"
-            fates.append(Fate(node.name, node.op, judged[maker].fate, detail))
-        else:
-            fates.append(Fate(node.name, node.op, "constant", "computed at compile time, or a wire"))
-    return fates
-
-
-def _neuron_rows(graph: gs.Graph, judged: dict[str, Fate]) -> list[dict[str, Any]]:
-    rows = []
-    path = ValuePath(graph)
-    for node in graph.nodes:
-        if judged[node.name].fate == "neuron":
-            size = _per_sample(node.outputs[0].shape)
-            rows.append({"name": node.name, "function": node.op, "kind": kind_of(node, path), "per_sample": size})
-    return rows
-
-
-def _per_sample(shape: Any) -> int | None:
-    if not shape or not all(isinstance(dim, int) for dim in shape[1:]):
-        return None
-    return int(prod(shape[1:]))
+    return Fate(node.name, node.op, "neuron", f"{neuron_kind_of(node, path)} neuron")

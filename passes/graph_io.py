@@ -1,5 +1,7 @@
 """Between ONNX files and graphsurgeon graphs, with what graphsurgeon's own export leaves out."""
 
+from collections.abc import Iterable, Iterator
+
 import onnx
 import onnx_graphsurgeon as gs
 from onnx_graphsurgeon.logger import G_LOGGER
@@ -19,15 +21,21 @@ def import_graph(model: onnx.ModelProto) -> gs.Graph:
 
 def name_nodes(graph: gs.Graph) -> None:
     """Give every node a unique name: errors, records and neurons are told by it."""
+    bases = [node.name or (node.outputs[0].name if node.outputs else node.op) for node in graph.nodes]
+    for node, name in zip(graph.nodes, unique_names(bases), strict=True):
+        node.name = name
+
+
+def unique_names(bases: Iterable[str]) -> Iterator[str]:
+    """Each of ``bases``, with a number behind it where it is taken."""
     taken: set[str] = set()
-    for node in graph.nodes:
-        base = node.name or (node.outputs[0].name if node.outputs else node.op)
+    for base in bases:
         name, count = base, 1
         while name in taken:
             count += 1
             name = f"{base}_{count}"
         taken.add(name)
-        node.name = name
+        yield name
 
 
 def export_model(graph: gs.Graph) -> onnx.ModelProto:

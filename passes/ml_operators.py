@@ -12,7 +12,7 @@ from spikec.passes.surgery import append, constant, element_type, values_of
 
 ML_DOMAIN = "ai.onnx.ml"
 _POWERS = {"L1": 1, "L2": 2}
-_NO_STRINGS = "export with the option nocl=True: it gives the number of the class, from 0"
+_NO_STRINGS = "train it with whole numbers as labels, or take the label from the outputs: model.graph.output.pop(0)"
 
 
 class Writer:

@@ -50,7 +50,7 @@ def _group_norm(opening: Opening) -> gs.Tensor:
 
 
 def _shape_of(opening: Opening) -> gs.Tensor:
-    shape = opening.add("Shape", [opening.x], "shape")
+    shape = opening.add("Shape", [opening.x], "sizes")
     shape.dtype = np.int64
     return shape
 

@@ -40,6 +40,7 @@ class OpenMlOperators:
             UnsupportedNode: for the first that has no form in standard operators.
         """
         record = Record()
+        graph.cleanup()  # what no output needs is no reason to refuse a model
         for node in [node for node in graph.nodes if node.domain == ML_DOMAIN]:
             if node.op not in FORMS:
                 raise UnsupportedNode(node.name, node.op, *_REASONS.get(node.op, _OTHER))

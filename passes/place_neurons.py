@@ -6,7 +6,7 @@ import onnx_graphsurgeon as gs
 from spikec.passes.errors import UnsupportedNode
 from spikec.passes.operators import CONTROL_FLOW, FUNCTION_DOMAIN, NEURON_DOMAIN, READOUT_ONLY, neuron_kind
 from spikec.passes.records import Record
-from spikec.passes.region_function import add_function
+from spikec.passes.region_function import add_function, operators_of
 from spikec.passes.surgery import constant, function_of
 from spikec.passes.value_path import ValuePath
 
@@ -36,16 +36,20 @@ class PlaceNeurons:
         for node in [n for n in graph.nodes if n.domain != NEURON_DOMAIN and path.is_nonlinearity(n)]:
             refusal = why_no_neuron(node, path, self.kinds)
             if refusal:
-                raise UnsupportedNode(node.name, node.op, *refusal)
+                raise UnsupportedNode(node.name, operators_of(node.op), *refusal)
             place_neuron(graph, node, path.positions(node), str(kind_of(node, path)))
             record.rewrote.append(node.name)
         return graph.cleanup().toposort(), record
 
 
 def kind_of(node: gs.Node, path: ValuePath) -> str | None:
-    """The kind of neuron for ``node``; positions that read the same tensor count once: Mul(x, x) is unary."""
-    first = {node.inputs[i].name: i for i in reversed(path.positions(node))}
-    return neuron_kind(node, first.values())
+    """The kind of neuron for ``node``; positions that read the same tensor count once: Mul(x, x) is unary.
+
+    A product of a tensor with itself is a product all the same, of one input.
+    """
+    positions = path.positions(node)
+    first = {node.inputs[i].name: i for i in reversed(positions)}
+    return neuron_kind(node, first.values()) or neuron_kind(node, positions)
 
 
 def why_no_neuron(node: gs.Node, path: ValuePath, kinds: frozenset[str] = ALL_KINDS) -> tuple[str, str] | None:

@@ -1,12 +1,13 @@
 """Makes a model-local ONNX function out of a few nodes: the nonlinearity f of a neuron."""
 
 import itertools
+import re
 from collections.abc import Sequence
 
 import numpy as np
 import onnx_graphsurgeon as gs
 
-from spikec.passes.operators import FUNCTION_DOMAIN
+from spikec.passes.operators import FUNCTION_DOMAIN, ROW_PREFIX
 from spikec.passes.surgery import fingerprint, function_of, values_of
 
 # defaults that onnxruntime loses where the operator stands in a function
@@ -29,6 +30,11 @@ def add_function(
     if known is None:
         graph.functions.append(function)
     return known or function, list(body.parameters.values())
+
+
+def operators_of(name: str) -> str:
+    """The operators in the name of a function, without the fingerprint: what a message shows."""
+    return re.sub("_[0-9a-f]{8}$", "", name.removeprefix(ROW_PREFIX))
 
 
 class _Body:

@@ -4,6 +4,7 @@ import numpy as np
 import onnx_graphsurgeon as gs
 
 from spikec.passes.operators import is_elementwise
+from spikec.passes.shape_names import name_dimensions, reshaped
 from spikec.passes.shape_vectors import Dims, known_shape, shape_contents
 from spikec.passes.surgery import bypass, constant, is_output
 from spikec.passes.value_path import ValuePath
@@ -17,6 +18,7 @@ def plain_broadcasts(graph: gs.Graph) -> list[str]:
 
     Returns the names of the nodes that are gone or have become others.
     """
+    name_dimensions(graph)
     path = ValuePath(graph)
     names = []
     for node in list(graph.nodes):
@@ -29,28 +31,21 @@ def plain_broadcasts(graph: gs.Graph) -> list[str]:
 
 
 def _to_unsqueeze(node: gs.Node) -> bool:
-    source, target = known_shape(node.inputs[0]), shape_contents(node.inputs[1])
-    axes = None if source is None or target is None else _inserted(source, target, node)
-    if source is None or not axes:
+    source, target = known_shape(node.inputs[0]), reshaped(node)
+    axes = None if source is None or target is None else _inserted(source, target)
+    if not axes:
         return False
     node.op, node.attrs = "Unsqueeze", {}
     node.inputs[1] = constant(f"{node.name}/axes", np.array(axes, np.int64))
-    rest = iter(source)
-    node.outputs[0].shape = [1 if i in axes else next(rest) for i in range(len(source) + len(axes))]
+    node.outputs[0].shape = target
     return True
 
 
-def _inserted(source: Dims, target: Dims, node: gs.Node) -> list[int] | None:
-    """Where ``target`` has ones that ``source`` has not; None where that is not all the difference.
-
-    A zero copies the size of the source at its place. One size may be -1: all others being equal, it is equal too.
-    """
-    if node.attrs.get("allowzero", 0):
-        return None
-    copied = [source[i] if size == 0 and i < len(source) else size for i, size in enumerate(target)]
+def _inserted(source: Dims, target: Dims) -> list[int] | None:
+    """Where ``target`` has ones that ``source`` has not; None where that is not all the difference."""
     rest, axes = list(source), []
-    for i, size in enumerate(copied):
-        if rest and size in (rest[0], -1):
+    for i, size in enumerate(target):
+        if rest and size == rest[0]:
             rest.pop(0)
         elif size == 1:
             axes.append(i)

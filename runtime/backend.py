@@ -20,11 +20,11 @@ class Backend(Protocol):
         ...
 
     def to_device(self, array: np.ndarray) -> Any:
-        """A tensor on the backend's device."""
+        """A tensor of the same shape on the backend's device, in memory of its own."""
         ...
 
     def to_numpy(self, tensor: Any) -> np.ndarray:
-        """The tensor as an array."""
+        """The tensor as an array, in memory of its own: whoever writes to it changes nothing else."""
         ...
 
 

@@ -1,6 +1,8 @@
 """Checks what a caller feeds, and cuts it into batches."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import operator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import onnx
@@ -9,6 +11,8 @@ from onnx import ValueInfoProto
 from spikec.runtime.errors import InputError
 
 Feeds = dict[str, np.ndarray]
+
+ENGINE_ERRORS = (RuntimeError, IndexError)  # the engines' words for tensors that do not fit together
 
 
 def check_inputs(x: np.ndarray | Mapping[str, np.ndarray], inputs: Sequence[ValueInfoProto]) -> Feeds:
@@ -23,10 +27,11 @@ def check_inputs(x: np.ndarray | Mapping[str, np.ndarray], inputs: Sequence[Valu
             raise InputError(
                 f"the artifact has {len(names)} inputs ({', '.join(names)}); give a mapping from name to array"
             )
-        x = {names[0]: np.asarray(x)}
+        x = {names[0]: x}
     if set(x) != set(names):
-        raise InputError(f"given are {', '.join(sorted(x)) or 'no inputs'}; the artifact takes {', '.join(names)}")
-    feeds = {info.name: _check(np.asarray(x[info.name]), info) for info in inputs}
+        given = ", ".join(sorted(map(str, x))) or "no inputs"
+        raise InputError(f"given are {given}; the artifact takes {', '.join(names)}")
+    feeds = {info.name: _check(_array(x[info.name], info.name), info) for info in inputs}
     if len({len(array) for array in feeds.values()}) > 1:
         raise InputError("the inputs have different numbers of samples")
     if any(len(array) == 0 for array in feeds.values()):
@@ -36,7 +41,7 @@ def check_inputs(x: np.ndarray | Mapping[str, np.ndarray], inputs: Sequence[Valu
 
 def batches(feeds: Feeds, inputs: Sequence[ValueInfoProto], size: int) -> Iterator[tuple[Feeds, int]]:
     """Batches of at most ``size`` samples with the number of real ones; the last one of a fixed batch is filled up."""
-    fixed = next((dims[0] for dims in map(_dims, inputs) if dims and dims[0]), None)
+    fixed = fixed_batch(inputs)
     step = fixed or max(1, size)
     total = len(next(iter(feeds.values())))
     for start in range(0, total, step):
@@ -47,6 +52,34 @@ def batches(feeds: Feeds, inputs: Sequence[ValueInfoProto], size: int) -> Iterat
         yield batch, count
 
 
+def fixed_batch(inputs: Sequence[ValueInfoProto]) -> int | None:
+    """The number of samples that the artifact takes at once, or None where it takes any."""
+    return next((dims[0] for dims in map(_dims, inputs) if dims and dims[0]), None)
+
+
+def whole_numbers(value: Any, name: str) -> list[int]:
+    """One whole number, or several, as a list; ``name`` is what the message calls it.
+
+    Raises:
+        InputError: it is something else.
+    """
+    # an array of rank 0 is one number, although it has what is iterated over
+    single = not isinstance(value, Iterable) or getattr(value, "ndim", 1) == 0
+    return [whole_number(number, name) for number in ([value] if single else value)]
+
+
+def whole_number(value: Any, name: str) -> int:
+    """A whole number of any type as an int.
+
+    Raises:
+        InputError: it is something else.
+    """
+    try:
+        return operator.index(value)
+    except TypeError as error:
+        raise InputError(f"{name} {value!r} asked, which is no whole number; give one") from error
+
+
 def why_failed(error: Exception, feeds: Feeds, inputs: Sequence[ValueInfoProto]) -> InputError | None:
     """The user's error behind a failed evaluation, or None if it cannot be theirs: all dimensions were checked."""
     if not any(dims is None or 0 in dims[1:] for dims in map(_dims, inputs)):
@@ -54,6 +87,14 @@ def why_failed(error: Exception, feeds: Feeds, inputs: Sequence[ValueInfoProto])
     given = ", ".join(f"{name} {array.shape}" for name, array in feeds.items())
     reason = " ".join([*str(error).strip().splitlines()[:1], *getattr(error, "__notes__", [])])
     return InputError(f"the network cannot be run on {given}: {reason}; use the dimensions that it was calibrated with")
+
+
+def _array(value: Any, name: str) -> np.ndarray:
+    try:
+        return np.asarray(value)
+    except (ValueError, TypeError, RuntimeError) as error:  # lists of unequal length, tensors on another device
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f"'{name}' is {type(value).__name__}, which makes no array ({reason}); give one") from error
 
 
 def _check(array: np.ndarray, info: ValueInfoProto) -> np.ndarray:

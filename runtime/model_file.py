@@ -13,7 +13,7 @@ def read_model(artifact: str | Path | bytes | onnx.ModelProto) -> onnx.ModelProt
     """The ONNX model behind a path, the bytes of a file, or a model.
 
     Raises:
-        InputError: there is no such file, or it cannot be read.
+        InputError: there is no such file, it cannot be read, or this is nothing of the three.
         ArtifactError: it is not an ONNX model.
     """
     if isinstance(artifact, onnx.ModelProto):
@@ -21,6 +21,8 @@ def read_model(artifact: str | Path | bytes | onnx.ModelProto) -> onnx.ModelProt
     name = "the artifact"
     if isinstance(artifact, (str, Path)):
         name, artifact = str(artifact), _read(Path(artifact))
+    if not isinstance(artifact, bytes):
+        raise InputError(f"the artifact is {type(artifact).__name__}; give a path, the bytes of a file, or a model")
     try:
         model = onnx.load_model_from_string(artifact)
     except DecodeError as error:

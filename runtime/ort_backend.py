@@ -23,7 +23,7 @@ class OrtBackend:
             raise DeviceError("backend onnxruntime computes in float32; use backend torch for float64")
         self.parts = parts
         self.kind, _, index = device.partition(":")
-        if self.kind not in _PROVIDERS or not (index or "0").isdigit():
+        if self.kind not in _PROVIDERS or not _is_number(index or "0"):
             raise DeviceError(f"device '{device}' is not supported; write cpu, cuda or cuda:0")
         self.index, self.provider = int(index or 0), _PROVIDERS[self.kind]
         if self.provider not in ort.get_available_providers():
@@ -51,11 +51,11 @@ class OrtBackend:
 
     def to_device(self, array: np.ndarray) -> ort.OrtValue:
         """See ``Backend``."""
-        return ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array), self.kind, self.index)
+        return ort.OrtValue.ortvalue_from_numpy(np.array(array, order="C"), self.kind, self.index)
 
     def to_numpy(self, tensor: ort.OrtValue) -> np.ndarray:
         """See ``Backend``."""
-        return np.asarray(tensor.numpy())
+        return np.array(tensor.numpy())  # what it gives may be a view of memory that it frees
 
     def _model(self, nodes: Sequence[NodeProto], outputs: Sequence[str], types: Mapping[str, int]) -> onnx.ModelProto:
         """A model of those nodes; what they read and nobody computes is an input."""
@@ -80,7 +80,7 @@ class OrtBackend:
     def _session(self, model: onnx.ModelProto) -> ort.InferenceSession:
         options = ort.SessionOptions()
         options.log_severity_level = 4
-        options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", "0"))
+        options.intra_op_num_threads = _threads()
         providers = [(self.provider, {"device_id": self.index})] if self.kind == "cuda" else [self.provider]
         try:  # without the fallback, which would run on another device than the one asked for
             session = ort.InferenceSession(model.SerializeToString(), options, providers=providers, enable_fallback=0)
@@ -92,3 +92,13 @@ class OrtBackend:
                 f"{self.provider} does not start here (no GPU, or its libraries are missing); use device cpu"
             )
         return session
+
+
+def _threads() -> int:
+    """What OMP_NUM_THREADS asks for on the outermost level ("4,2" is a number for each); 0: onnxruntime chooses."""
+    first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    return int(first) if _is_number(first) else 0
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit()

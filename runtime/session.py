@@ -1,6 +1,7 @@
 """Runs an artifact: all steps at once, or step by step."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,22 @@ import onnx
 from spikec.runtime.backend import make_backend
 from spikec.runtime.counting import Counter
 from spikec.runtime.errors import InputError
-from spikec.runtime.inputs import Feeds, batches, check_inputs, why_failed
+from spikec.runtime.inputs import (
+    ENGINE_ERRORS,
+    Feeds,
+    batches,
+    check_inputs,
+    fixed_batch,
+    whole_number,
+    whole_numbers,
+    why_failed,
+)
 from spikec.runtime.manifest import Manifest
 from spikec.runtime.model_file import read_model
+from spikec.runtime.outputs import join
 from spikec.runtime.parts import take_apart
 from spikec.runtime.result import Arrays, Result, Step
+from spikec.runtime.sample_axes import Cutter
 from spikec.runtime.stepwise import Stepwise
 from spikec.runtime.unrolled import Unrolled
 
@@ -32,6 +44,7 @@ class Session:
 
     Raises:
         ArtifactError: the file is no artifact that this runtime can read.
+        InputError: there is no such file, or ``artifact`` is nothing of the three.
         DeviceError: the device or the backend's package is not there.
     """
 
@@ -46,6 +59,7 @@ class Session:
         engine = make_backend(backend, self._parts, device, precision)
         kind = Unrolled if self.manifest.form == "unrolled" and self.manifest.states else Stepwise
         self._program: Stepwise | Unrolled = kind(self._parts, engine)
+        self._cutter = Cutter(self._program, self._parts)
 
     @property
     def manifest(self) -> Manifest:
@@ -63,6 +77,13 @@ class Session:
     ) -> Result:
         """Outputs after each of the asked numbers of steps.
 
+        Samples are evaluated batch by batch where a look at one sample and at two shows that every output has one row
+        a sample along its first axis and that every neuron's events follow the number of samples. Else (an output
+        that is a number, a constant, a shape, or has its samples elsewhere) all samples are evaluated in one batch,
+        whatever ``batch_size`` says. Samples that change each other's rows are not noticed: give all of them one batch.
+        An artifact made for a fixed number of samples takes just as many at once; an output of another length has to
+        be the same for all of them.
+
         Args:
             x: samples (N, ...): an array for a network with one input, or one array an input by name.
             steps: one or several numbers from 1 to T; all T by default.
@@ -75,17 +96,20 @@ class Session:
         """
         feeds = check_inputs(x, self._parts.inputs)
         asked = self._asked(steps)
-        counter = Counter(self.manifest.neurons) if spikes else None
+        size, axes = self._cutter.cut(feeds, whole_number(batch_size, "batch_size"), counting=spikes)
+        counter = Counter(self.manifest.neurons, axes) if spikes else None
         found: dict[int, list[Arrays]] = {t: [] for t in asked}
         total, done = len(next(iter(feeds.values()))), 0
-        for batch, count in batches(feeds, self._parts.inputs, batch_size):
-            for t, outputs in self._evaluate(batch, asked, counter, count).items():
-                found[t].append({name: value[:count] if value.ndim else value for name, value in outputs.items()})
+        for batch, count in batches(feeds, self._parts.inputs, size):
+            with self._explaining(batch):
+                outputs = self._program.run(batch, asked, counter, count)
+            for t in asked:
+                found[t].append(outputs[t])
             done += count
             if progress is not None:
                 progress(done, total)
-        joined = {t: _join(parts) for t, parts in found.items()}
-        return Result(joined, counter.counts() if counter else {})
+        fixed = fixed_batch(self._parts.inputs)
+        return Result({t: join(parts, total, fixed) for t, parts in found.items()}, counter.counts() if counter else {})
 
     def stream(self, x: np.ndarray | Mapping[str, np.ndarray], steps: int | None = None) -> Iterator[Step]:
         """One ``Step`` after the other: outputs so far, and the spikes sent.
@@ -99,28 +123,25 @@ class Session:
         """
         feeds = check_inputs(x, self._parts.inputs)
         last = self._asked(steps)[-1]
-        yield from self._program.stream(feeds, last)
+        with self._explaining(feeds):
+            yield from self._program.stream(feeds, last)
 
-    def _evaluate(self, batch: Feeds, asked: list[int], counter: Counter | None, count: int) -> dict[int, Arrays]:
+    @contextmanager
+    def _explaining(self, feeds: Feeds) -> Iterator[None]:
+        """Says what is wrong with the samples where an engine fails on them."""
         try:
-            return self._program.run(batch, asked, counter, count)
-        except RuntimeError as error:  # both engines' word for tensors that do not fit together
-            explained = why_failed(error, batch, self._parts.inputs)
+            yield
+        except ENGINE_ERRORS as error:
+            explained = why_failed(error, feeds, self._parts.inputs)
             if explained is None:
                 raise
             raise explained from error
 
     def _asked(self, steps: int | Sequence[int] | None) -> list[int]:
         limit = self.manifest.steps
-        asked = [limit] if steps is None else list(steps) if isinstance(steps, Iterable) else [steps]
+        asked = [limit] if steps is None else whole_numbers(steps, "steps")
         if not asked or any(not 1 <= t <= limit for t in asked):
             raise InputError(
                 f"steps {asked or 'none'} asked; this artifact runs 1 to {limit} (compile it with more --steps)"
             )
         return sorted(set(asked))
-
-
-def _join(parts: list[Arrays]) -> Arrays:
-    """Batches put together along the sample axis (values without one are the same in every batch)."""
-    first = parts[0]
-    return {n: np.concatenate([p[n] for p in parts]) if first[n].ndim else first[n] for n in first}

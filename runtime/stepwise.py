@@ -8,6 +8,7 @@ import onnx
 
 from spikec.runtime.backend import Backend, Evaluate
 from spikec.runtime.counting import Counter
+from spikec.runtime.outputs import output_arrays
 from spikec.runtime.parts import CLOCK, Parts
 from spikec.runtime.result import Arrays, Step
 
@@ -37,10 +38,10 @@ class Stepwise:
         found: dict[int, Arrays] = {}
         for t, tensors in self._walk(feeds, steps[-1], events=counter is not None):
             if counter is not None:
-                self._count(counter, tensors, samples)
+                self._count(counter, tensors, samples, len(next(iter(feeds.values()))))
             if t in steps:
                 found[t] = self._outputs(tensors)
-        return found if self.states else dict.fromkeys(steps, self._outputs(self._begin(feeds)))
+        return found
 
     def stream(self, feeds: Mapping[str, np.ndarray], steps: int) -> Iterator[Step]:
         """Every step with its outputs and spikes."""
@@ -58,12 +59,12 @@ class Stepwise:
         """(t, held tensors, states after step t and, if asked, its events), t counted from 1."""
         tensors = self._begin(feeds)
         held = {name: tensors[name] for name in self.parts.manifest.held}
-        states = {state.name: tensors[state.initial] for state in self.states}
-        advance = self._advance(events)
-        for t in range(steps if self.states else 0):
-            clock = self.engine.to_device(np.array(t, np.int64))
-            after = advance({**held, **states, CLOCK: clock})
-            states = {state.name: after[state.next] for state in self.states}
+        states, after = {state.name: tensors[state.initial] for state in self.states}, {}
+        for t in range(steps):
+            if self.states:  # without them there is no step graph, and every step gives the same
+                clock = self.engine.to_device(np.array(t, np.int64))
+                after = self._advance(events)({**held, **states, CLOCK: clock})
+                states = {state.name: after[state.next] for state in self.states}
             yield t + 1, {**held, **after}
 
     def _advance(self, events: bool) -> Evaluate:
@@ -75,8 +76,8 @@ class Stepwise:
 
     def _outputs(self, tensors: Tensors) -> Arrays:
         finals = {state.final: tensors[state.next] for state in self.states if state.next in tensors}
-        return {name: self.engine.to_numpy(value) for name, value in self._readout({**tensors, **finals}).items()}
+        return output_arrays(self.engine, self._readout({**tensors, **finals}), self.parts.outputs)
 
-    def _count(self, counter: Counter, tensors: Tensors, samples: int) -> None:
+    def _count(self, counter: Counter, tensors: Tensors, samples: int, batch: int) -> None:
         for event in self.events:
-            counter.add(event, self.engine.to_numpy(tensors[event]) != 0, samples)
+            counter.add(event, self.engine.to_numpy(tensors[event]) != 0, samples, batch=batch)

@@ -31,11 +31,12 @@ class TorchBackend:
 
     def to_device(self, array: np.ndarray) -> torch.Tensor:
         """See ``Backend``."""
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+        # the copy is writable and without negative strides, which torch asks for, and 0-d stays 0-d
+        return torch.from_numpy(np.array(array, order="C")).to(self.device)
 
     def to_numpy(self, tensor: torch.Tensor) -> np.ndarray:
         """See ``Backend``."""
-        return np.asarray(tensor.cpu().numpy())
+        return np.array(tensor.cpu().numpy())
 
 
 def _device(name: str) -> torch.device:

@@ -7,6 +7,7 @@ from onnx import NodeProto, helper
 
 from spikec.runtime.backend import Backend, Evaluate
 from spikec.runtime.counting import Counter
+from spikec.runtime.outputs import output_arrays
 from spikec.runtime.parts import Parts
 from spikec.runtime.result import Arrays, Step
 
@@ -30,9 +31,10 @@ class Unrolled:
         """Outputs after each number of ``steps`` (ascending) for one batch."""
         counts, nodes = self._counting(steps[-1]) if counter is not None else ({}, [])
         tensors = self._evaluate(feeds, steps, list(counts.values()), nodes)
+        batch = len(next(iter(feeds.values())))
         for event, name in counts.items():
             if counter is not None:
-                counter.add(event, self.engine.to_numpy(tensors[name]), samples, steps[-1])
+                counter.add(event, self.engine.to_numpy(tensors[name]), samples, steps[-1], batch)
         return {t: self._outputs(tensors, t) for t in steps}
 
     def stream(self, feeds: Mapping[str, np.ndarray], steps: int) -> Iterator[Step]:
@@ -56,7 +58,7 @@ class Unrolled:
 
     def _outputs(self, tensors: Mapping[str, object], t: int) -> Arrays:
         finals = {state.final: tensors[f"{state.next}@{t - 1}"] for state in self.states}
-        return {name: self.engine.to_numpy(value) for name, value in self._readout({**tensors, **finals}).items()}
+        return output_arrays(self.engine, self._readout({**tensors, **finals}), self.parts.outputs)
 
     def _counting(self, steps: int) -> tuple[dict[str, str], list[NodeProto]]:
         """Nodes that count each neuron's events inside the graph: 1 for each that is not zero, summed over time."""

@@ -1,5 +1,6 @@
 """The calibration data of one model: what the user gave, or a stand-in."""
 
+from dataclasses import replace
 from typing import Any
 
 import onnx
@@ -28,3 +29,14 @@ def fixed_batch(model: onnx.ModelProto, data: Dataset) -> int | None:
     if fixed and len(data) < fixed:
         raise UsageError(f"the model has a fixed batch of {fixed}; the calibration data has only {len(data)} samples")
     return fixed
+
+
+def whole_batches(data: Dataset, fixed: int | None) -> tuple[Dataset, list[str]]:
+    """The samples that fill batches of ``fixed``, with a warning where some are left over; all where none is fixed."""
+    left = len(data) % fixed if fixed else 0
+    if not left:
+        return data, []
+    used = len(data) - left
+    labels = None if data.labels is None else data.labels[:used]
+    warning = f"the model has a fixed batch of {fixed}: the last {left} of {len(data)} calibration samples are left out"
+    return replace(data, feeds=data.head(used), labels=labels), [warning]

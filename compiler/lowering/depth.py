@@ -8,7 +8,8 @@ def relative_depths(network: Network) -> dict[str, float]:
     behind: dict[str, int] = {}  # tensor -> neurons on the longest way to it
     depths: dict[str, int] = {}
     for node in network.core:
-        depth = max((behind.get(name, 0) for name in node.input), default=0)
+        reads = () if node.op_type in ("Shape", "Size") else node.input  # a shape is there before any neuron fires
+        depth = max((behind.get(name, 0) for name in reads), default=0)
         if node.name in network.neurons:
             depths[node.name] = depth
             depth += 1

@@ -37,10 +37,10 @@ def prune(nodes: list[onnx.NodeProto], wanted: set[str]) -> list[onnx.NodeProto]
 
 def _initial_value(neuron: Neuron) -> list[onnx.NodeProto]:
     """v(0) spread over the shape of f's output; f is evaluated for that shape where it may differ from the input's."""
-    shape, nodes = f"{neuron.name}/shape", []
+    shape, nodes = f"{neuron.name}/value/shape", []
     source = neuron.values[0]
     if neuron.parameters or neuron.kind not in ("unary", "encoder"):
-        source = f"{neuron.name}/f"
+        source = f"{neuron.name}/value/f"
         arguments = [*neuron.values, *neuron.parameters]
         nodes.append(helper.make_node(neuron.function, arguments, [source], domain=FUNCTION_DOMAIN))
     return [

@@ -15,9 +15,14 @@ _MAXIMA = {1: functional.max_pool1d, 2: functional.max_pool2d, 3: functional.max
 
 
 def _native_padding(shape: Window, x: torch.Tensor) -> list[int] | None:
-    """Padding of each axis if torch's own pooling can express it, else None."""
+    """Padding of each axis if torch's own pooling can express it, else None.
+
+    In three dimensions torch forgets the padding when it compares a window with the size.
+    """
     pads = shape.pads(x.shape[2:])
     small = all(2 * begin <= kernel for (begin, _), kernel in zip(pads, shape.kernel, strict=True))
+    if len(pads) == 3:
+        small &= all(size >= kernel for size, kernel in zip(x.shape[2:], shape.kernel, strict=True))
     usable = small and symmetric(pads) and x.is_floating_point() and len(pads) in _AVERAGES
     return [begin for begin, _ in pads] if usable else None
 

@@ -53,6 +53,7 @@ def test_plan(cli: Cli) -> None:
     assert outcome.code == 0 and outcome.err == ""
     assert all(name in outcome.out for name in ("conv", "act", "pool", "flat", "head", "AveragePool", "Relu"))
     assert "1 neuron" in outcome.out and "144 neurons per sample" in outcome.out
+    assert "state memory per sample: 0.6 KiB" in outcome.out, "588 bytes: the neurons' values and the 3 scores"
 
 
 def test_plan_as_json(cli: Cli) -> None:
@@ -61,7 +62,8 @@ def test_plan_as_json(cli: Cli) -> None:
     assert {node["name"]: node["fate"] for node in plan["nodes"]} == {
         "conv": "linear", "act": "neuron", "pool": "linear", "flat": "linear", "head": "linear",
     }  # fmt: skip
-    assert plan["neurons"] == [{"name": "act", "function": "Relu", "kind": "unary", "per_sample": 4 * 6 * 6}]
+    sizes = {"per_sample": 4 * 6 * 6, "state_bytes": 4 * 4 * 6 * 6}
+    assert plan["neurons"] == [{"name": "act", "function": "Relu", "kind": "unary", **sizes}]
 
 
 def test_plan_says_how_pooling_becomes_strict(cli: Cli) -> None:

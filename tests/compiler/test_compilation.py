@@ -18,7 +18,7 @@ from spikec.options import from_preset
 from spikec.runtime import Session
 from tests.models import tiny
 from tests.models.forms import compiled
-from tests.models.graphs import initializer
+from tests.models.graphs import initializer, normal, parse
 from tests.models.networks import network
 
 X = tiny.samples(7)["x"]
@@ -93,6 +93,18 @@ def test_what_a_preparation_rests_on_cannot_change(expected):
     assert str(refused.value) == "coding, range_rule cannot change after the preparation; prepare the model anew"
     with pytest.raises(spikec.UsageError, match="steps is 0"):
         prepared.compile(steps=0)
+    with pytest.raises(spikec.UsageError) as refused:
+        prepared.compile(colour=1, coding="spike")
+    assert str(refused.value) == "unknown option colour; see spikec.Options for the names"
+
+
+def test_a_wrong_schedule_is_an_error_even_where_there_is_no_neuron():
+    case = network("no neuron")
+    prepared = spikec.prepare(case.model, calibration=case.feeds(6))
+    with pytest.raises(spikec.UsageError, match="there is no schedule 'odd'"):
+        prepared.compile(schedule="odd")
+    with pytest.raises(spikec.UsageError, match="there is no schedule 'odd'"):
+        spikec.compile(case.model, calibration=case.feeds(6), schedule="odd")
 
 
 def test_another_process_makes_the_same_bytes():
@@ -127,6 +139,28 @@ def test_a_torch_module():
     with torch.no_grad():
         wanted = net.eval()(torch.from_numpy(images)).numpy()
     assert relative_distance(Session(artifact.model).run(images).final["output"], wanted) < 0.05
+
+
+def test_a_product_of_a_tensor_with_itself():
+    text = "g (float[N, 4, 4] x) => (float[N, 4, 2] y) { h = Relu(x) z = MatMul(h, h) y = MatMul(z, w) }"
+    model, x = parse(text, w=normal(4, 2)), normal(16, 4, 4)
+    artifact = spikec.compile(model, calibration=x, steps=64)
+    assert [(row["name"], row["kind"], row["inputs"]) for row in artifact.manifest["neurons"]] == [
+        ("h", "unary", ["x"]),
+        ("z", "product", ["h"]),
+    ]
+    wanted = run_model(model, {"x": x})["y"]
+    assert relative_distance(Session(artifact.model).run(x).final["y"], wanted) < 0.05
+
+
+def test_samples_that_fill_no_batch_of_a_fixed_size_are_told_of():
+    model = tiny.build(tiny.MLP.replace("N", "4"))
+    artifact = spikec.compile(model, calibration=tiny.samples(10)["x"], steps=2)
+    told = "the model has a fixed batch of 4: the last 2 of 10 calibration samples are left out"
+    assert artifact.warnings == artifact.manifest["warnings"] == [told]
+    assert artifact.manifest["calibration"]["samples"] == 8
+    whole = spikec.compile(model, calibration=tiny.samples(8)["x"], steps=2)
+    assert whole.warnings == [] and whole.manifest["calibration"]["samples"] == 8
 
 
 def test_level_three_is_calibrated_and_computes_what_the_source_does(expected):

@@ -56,6 +56,12 @@ def test_a_shortcut_does_not_make_a_neuron_shallow():
     assert depths_of(nodes.replace("Add(c, x)", "Add(x, c)")) == {"a": 0.0, "c": 0.5, "e": 1.0}
 
 
+def test_a_shape_is_known_before_any_neuron_fires():
+    nodes = "a = Relu(x) b = {0}(a) c = Cast<to = 1>(b) d = ReduceMax<keepdims = 0>(c) e = Neg(x) f = Min(e, d) "
+    for op in ("Shape", "Size"):
+        assert depths_of(nodes.format(op) + "g = Add(a, f) y = MatMul(g, w)") == {"a": 0.0, "f": 0.0}
+
+
 def test_branches_of_unequal_length_share_one_scale():
     nodes = "a = Relu(x) b = Tanh(a) c = Exp(b) d = Sigmoid(c) f = Erf(x) g = Add(d, f) h = Abs(g) y = MatMul(h, w)"
     assert depths_of(nodes) == {"a": 0, "b": 0.25, "c": 0.5, "d": 0.75, "f": 0, "h": 1}

@@ -4,6 +4,7 @@ import pytest
 
 import spikec
 from spikec import pipeline
+from spikec.canonical import canonicalise
 from spikec.errors import InternalError, ModelError
 from spikec.passes import Record
 from spikec.passes.graph_io import import_graph
@@ -18,7 +19,9 @@ def names(**options):
     return [type(rewrite).__name__ for _, rewrite in ordered_passes(spikec.Options(**options))]
 
 
-CANONICAL = ["FoldConstants", "UnifyPrecision", "RemoveIdentity", "FoldBatchNorm", "FuseElementwise"]
+CANONICAL = [
+    "FoldConstants", "UnifyPrecision", "RemoveIdentity", "CancelTransposes", "FoldBatchNorm", "FuseElementwise",
+]  # fmt: skip
 COMPOSITE = [*CANONICAL[:-1], "FuseRows", CANONICAL[-1]]
 
 
@@ -132,3 +135,14 @@ def test_half_precision_may_differ_by_its_own_rounding_and_full_precision_may_no
         else:
             with pytest.raises(InternalError, match="allowed 1e-04"):
                 build_levels(model, spikec.Options(), feeds)
+
+
+@pytest.mark.parametrize("opset", [13, 20])
+def test_nodes_bear_names_that_the_file_has(opset):
+    """Their own, or that of their first output: not those that converter and optimizer give them."""
+    text = (
+        "g (float[N, 4] x) => (float[N, 4] y) {{ [up] a = MatMul(x, w) {0} = Relu(a) h = Neg({0}) y = MatMul(h, w) }}"
+    )
+    for output in ("r", "up"):  # a tensor may be called as another node is
+        canonical = canonicalise(parse(text.format(output), opset, w=normal(4, 4)))
+        assert [node.name for node in canonical.graph.node] == ["up", "r" if output == "r" else "up_2", "h", "y"]

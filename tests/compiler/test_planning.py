@@ -7,7 +7,9 @@ import pytest
 import torch
 
 import spikec
-from spikec.planning import FATES, Fate
+from spikec.fates import FATES, Fate
+from spikec.lowering.step_graph import CLOCK
+from spikec.onnx_session import run_model
 from spikec.runtime import Session
 from tests.models import tiny
 from tests.models.graphs import normal, parse
@@ -22,6 +24,9 @@ RELU_ONLY = ("mlp", "residual", "dense", "max pool", "softmax", "no neuron")
 CASES = [(name, {}) for name in TEXTS]
 CASES += [(name, {"granularity": "strict"}) for name in STRICT]
 CASES += [(name, {"dynamics": "subgradient"}) for name in RELU_ONLY]
+CASES += [(name, {"preset": "paper"}) for name in ("mlp", "two inputs", "a scalar output")]
+
+FEEDS = {"x": normal(4, 2, 6, 6), "z": normal(4, 2, 6, 6)}
 
 
 def neuron(kind):
@@ -68,6 +73,81 @@ def test_as_many_neurons_fire_as_are_planned(name):
     assert planned == {neuron: count.per_neuron.size for neuron, count in counts.items()}
 
 
+@pytest.mark.parametrize(
+    ("name", "chosen"), [*CASES, *((name, {"coding": "spike"}) for name in ("mlp", "readout of the input"))]
+)
+def test_as_much_state_is_carried_as_is_planned(name, chosen):
+    """Bytes that one sample's states have in the artifact; some estimates are of unknown shape before it runs."""
+    case = network(name)
+    plan = spikec.plan(case.model, **chosen)
+    if plan.unsupported:
+        return
+    artifact = spikec.compile(case.model, calibration=case.feeds(6), steps=2, form="step", **chosen)
+    states = artifact.manifest["states"]
+    found = run_model(artifact.model, {**case.feeds(1), CLOCK: np.array(0)}) if states else {}
+    carried = {state["name"]: found[state["next"]].nbytes for state in states}
+    assert plan.state_bytes == sum(carried.values())
+    for row in plan.neurons:
+        assert row["state_bytes"] >= carried[f"{row['name']}/value"] == 4 * row["per_sample"]
+
+
+def test_an_estimate_that_two_neurons_read_is_kept_once():
+    nodes = "[one] e = Relu(a) f = MatMul(e, w1) [two] i = Tanh(f) [three] j = Sigmoid(f) "
+    plan = spikec.plan(tiny.between(nodes + "k = MatMul(i, w1) l = MatMul(j, w1) [four] m = Mul(k, i) h = Add(m, l)"))
+    assert {row["name"]: row["state_bytes"] for row in plan.neurons} == {
+        "one": 4 * 6,  # its value alone: its input does not move
+        "two": 4 * (6 + 6),  # and f
+        "three": 4 * 6,  # f is kept already
+        "four": 4 * (6 + 6),  # k; i is the value of a neuron
+    }
+
+
+def test_encoders_are_neurons_of_the_plan():
+    (encoder, act) = spikec.plan(tiny.mlp(), preset="paper").neurons
+    assert (encoder["name"], encoder["kind"], encoder["per_sample"]) == ("x/encoder", "encoder", 6)
+    assert encoder["state_bytes"] == 4 * 6, "the input does not move"
+    assert act["state_bytes"] == 4 * (6 + 6), "its input does, once it is encoded"
+
+
+def test_an_input_that_cannot_be_encoded():
+    text = "g (double[N, 6] x, float16[N, 6] z) => (float[N, 3] y) { {0} h = Relu(c) y = MatMul(h, w) }"
+    nodes = "a = Cast<to = 1>(x) b = Cast<to = 1>(z) c = Add(a, b)"
+    plan = spikec.plan(parse(text.replace("{0}", nodes), w=normal(6, 3)), coding="spike")
+    reason = "its type {} cannot be encoded in events; use --coding direct"
+    assert plan.unsupported == [
+        Fate("x", "input", "unsupported", reason.format("double")),
+        Fate("z", "input", "unsupported", reason.format("float16")),
+    ]
+    assert plan.as_dict()["convertible"] is False and "h" in [row["name"] for row in plan.neurons]
+
+
+def test_what_an_opening_pass_refuses_is_in_the_plan_with_the_reason():
+    pool = "MaxPool<kernel_shape = [2, 2]>"
+    text = f"""g (float[N, 2, H, W] x, float[N, 2, 6, 6] z) => (float[N, 2, 1, 1] y) {{
+      [open] a = {pool}(x) [known] b = {pool}(z) [also] c = GlobalMaxPool(x) d = Add(a, c) p = GlobalAveragePool(b)
+      f = Add(d, p) g = Conv(f, k) y = GlobalAveragePool(g) }}"""
+    plan = spikec.plan(parse(text, k=normal(2, 2, 1, 1)), granularity="strict")
+    assert [node.name for node in plan.unsupported] == ["open", "also"] and not plan.as_dict()["convertible"]
+    with pytest.raises(spikec.ModelError) as refused:
+        spikec.compile(parse(text, k=normal(2, 2, 1, 1)), calibration=FEEDS, granularity="strict")
+    assert str(refused.value) == f"node 'open' (MaxPool): {plan.unsupported[0].detail}"
+    fates = {node.name: node.detail for node in plan.nodes}
+    assert fates["known"] == "opened into 2 elementwise neurons", "what can be opened is"
+
+
+def test_a_norm_goes_into_the_weights_before_it():
+    """Whichever folds it: the optimizer does in a Conv of constants of its own, FoldBatchNorm elsewhere."""
+    text = """g (float[N, 2, 6, 6] x) => (float[N, 2, 6, 6] y) {{
+      [conv] a = Conv(x, k) [norm] b = BatchNormalization(a, s, t, m, v) [act] h = Relu(b) [last] y = Conv(h, {0}) }}"""
+    constants = {name: normal(2, seed=i) ** 2 for i, name in enumerate("stmv")}
+    found = set()
+    for last in ("k", "l"):
+        model = parse(text.format(last), k=normal(2, 2, 1, 1), l=normal(2, 2, 1, 1), **constants)
+        fates = {node.name: (node.fate, node.detail) for node in spikec.plan(model).nodes}
+        found.add((fates["conv"], fates["norm"]))
+    assert found == {(LINEAR, ("linear", "part of conv")), (("linear", "part of norm"), LINEAR)}
+
+
 def test_what_cannot_be_converted_says_why():
     model = tiny.between("[best] b = Hardmax(a) [soft] s = Softmax(a) [act] h = Mul(b, s)")
     plan = spikec.plan(model)
@@ -111,7 +191,9 @@ def test_the_plan_as_a_table_for_json():
     found = json.loads(json.dumps(plan.as_dict()))
     assert found["convertible"] is True and found["source"] == "g"
     counts = {"linear": 2, "neuron": 1, "readout": 3, "constant": 0, "unsupported": 0}
-    assert found["summary"] == {**counts, "neuron_nodes": 1, "neurons_per_sample": 5}
+    # the neuron's 5 values and the sums of the 4 scores; its input comes from the network's input and never moves
+    sizes = {"neuron_nodes": 1, "neurons_per_sample": 5, "state_bytes_per_sample": 4 * (5 + 4)}
+    assert found["summary"] == {**counts, **sizes}
     assert tuple(counts) == FATES
     assert found["nodes"][0] == {"name": "a", "op": "Gemm", "fate": "linear", "detail": "carries spikes"}
 
@@ -121,8 +203,10 @@ def test_sizes_that_the_model_leaves_open():
         "g (float[N, 2, H, 3] x) => (float[N, 2, 1, 1] y) { [act] r = Relu(x) c = Conv(r, k) y = GlobalAveragePool(c) }"
     )
     plan = spikec.plan(parse(text, k=normal(2, 2, 1, 1)))
-    assert plan.neurons == [{"name": "act", "function": "Relu", "kind": "unary", "per_sample": None}]
-    assert plan.as_dict()["summary"]["neurons_per_sample"] == 0
+    unknown = {"per_sample": None, "state_bytes": None}
+    assert plan.neurons == [{"name": "act", "function": "Relu", "kind": "unary", **unknown}]
+    summary = plan.as_dict()["summary"]
+    assert (summary["neurons_per_sample"], summary["state_bytes_per_sample"]) == (0, None)
 
 
 def test_a_torch_module_is_planned_without_being_converted():

@@ -33,7 +33,7 @@ CONSTANTS = {
 BLOCK = """g (float[N, 3, 6] x) => (float[N, 3, 4] y) {
   a = MatMul(x, w)
   mean = ReduceMean(a, last) c = Sub(a, mean) c2 = Pow(c, two) var = ReduceMean(c2, last) var1 = Add(var, eps)
-  [norm] n = Div(c, deviation) deviation = Sqrt(var1) scaled = Mul(n, gamma) l = Add(scaled, beta)
+  deviation = Sqrt(var1) [norm] n = Div(c, deviation) scaled = Mul(n, gamma) l = Add(scaled, beta)
   query = MatMul(l, q) key = Transpose<perm = [0, 2, 1]>(l) scores = MatMul(query, key)
   top = ReduceMax(scores, last) less = Sub(scores, top) e = Exp(less) total = ReduceSum(e, last)
   [softmax] p = Div(e, total)
@@ -41,9 +41,7 @@ BLOCK = """g (float[N, 3, 6] x) => (float[N, 3, 4] y) {
   sq = Mul(r, r) ms = ReduceMean<keepdims = 0>(sq, last) ms1 = Unsqueeze(ms, last) ms2 = Add(ms1, eps)
   rms = Sqrt(ms2) shape = Shape(r) wide = Expand(rms, shape) [rmsnorm] o = Div(r, wide)
   y = MatMul(o, v)
-}""".replace(
-    "[norm] n = Div(c, deviation) deviation = Sqrt(var1)", "deviation = Sqrt(var1) [norm] n = Div(c, deviation)"
-)
+}"""
 CALIBRATION = {"x": normal(16, 3, 6, seed=9)}
 X = {"x": normal(3, 3, 6, seed=8)}
 
@@ -170,3 +168,26 @@ def test_what_torch_exports_is_one_row(name):
     neurons = [neuron.kind for neuron in Network(levels.neurons).neurons.values()]
     assert neurons == ["row"]
     assert not [node for node in levels.neurons.graph.node if node.op_type in ("Expand", "Reshape")]
+
+
+class CosineAttention(nn.Module):
+    """Attention of normalised queries and keys; the exporter reshapes by -1, where the name of the batch is lost."""
+
+    def __init__(self):
+        super().__init__()
+        self.qkv = nn.Linear(8, 24)
+
+    def forward(self, x):
+        batch, length, width = x.shape
+        q, k, v = self.qkv(x).reshape(batch, length, 3, 2, 4).permute(2, 0, 3, 1, 4).unbind(0)
+        scores = F.normalize(q, dim=-1) @ F.normalize(k, dim=-1).transpose(-2, -1)
+        return (scores.softmax(-1) @ v).transpose(1, 2).reshape(batch, length, width)
+
+
+def test_normalised_queries_and_keys_are_rows_behind_each_other_too():
+    torch.manual_seed(0)
+    blocks = [CosineAttention(), CosineAttention()]
+    model = load_model(nn.Sequential(nn.Linear(6, 8), *blocks, nn.Linear(8, 3)).eval(), torch.randn(2, 5, 6)).model
+    levels = build_levels(model, spikec.Options(), {model.graph.input[0].name: normal(3, 5, 6)})
+    neurons = [neuron.function.split("_")[0] for neuron in Network(levels.neurons).neurons.values()]
+    assert sorted(neurons) == ["MatMul"] * 4 + ["Row"] * 4 + ["Softmax"] * 2

@@ -120,3 +120,10 @@ def test_all_but_relu_is_refused_by_name(pool, activation, message):
     model, x = convolutional(pool, activation)
     with pytest.raises(ModelError, match=message):
         spikec.compile(model, calibration=x, dynamics="subgradient", steps=8)
+
+
+def test_a_refusal_names_the_operator_as_the_file_does():
+    nodes = "a = MatMul(x, w) sq = Mul(a, a) y = MatMul(sq, w)"
+    model = parse(f"g (float[N, 4] x) => (float[N, 4] y) {{ {nodes} }}", w=np.eye(4, dtype=np.float32))
+    with pytest.raises(ModelError, match=r"node 'sq' \(Mul\): an integrate-and-fire neuron"):
+        spikec.compile(model, calibration=np.ones((2, 4), np.float32), dynamics="subgradient")

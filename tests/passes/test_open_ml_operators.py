@@ -93,7 +93,7 @@ def classifier(**attrs):
     [
         ({"post_transform": "PROBIT"}, "post_transform PROBIT has no spiking form; use one of NONE, SOFTMAX"),
         ({"intercepts": [0.1], "classlabels_ints": [0, 1]}, "one score for two classes; train it"),
-        ({"classlabels_strings": ["a", "b", "c"]}, "its classes are strings; export with the option nocl=True"),
+        ({"classlabels_strings": ["a", "b", "c"]}, "its classes are strings; train it with whole numbers"),
     ],
 )
 def test_a_linear_classifier_that_is_refused(attrs, reason):
@@ -119,10 +119,13 @@ def test_a_label_is_picked_from_a_vector_by_computed_numbers():
     opened(model)
 
 
-def test_strings_are_refused_with_the_exporters_option():
+def test_strings_are_refused_unless_no_output_needs_them():
     model = model_of("ArrayFeatureExtractor", picked={"x": np.array(["a", "b"], object), "i": np.array([0])})
-    with pytest.raises(UnsupportedNode, match="it picks strings; export with the option nocl=True"):
+    with pytest.raises(UnsupportedNode, match="it picks strings; train it with whole numbers as labels"):
         run_pass(OpenMlOperators(), model)
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("z", TensorProto.FLOAT, None))
+    model.graph.node.append(helper.make_node("Constant", [], ["z"], value_float=1.0))
+    assert operators(run_pass(OpenMlOperators(), model)[0]) == ["Constant"]
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ import numpy as np
 import onnx
 import pytest
 
-from spikec.passes import FuseElementwise, PlaceNeurons, UnsupportedNode
+from spikec.passes import FuseElementwise, FuseRows, PlaceNeurons, UnsupportedNode
 from spikec.passes.graph_io import import_graph
 from spikec.passes.operators import CONTROL_FLOW
 from spikec.passes.place_neurons import STRICT_KINDS, why_no_neuron
@@ -54,14 +54,10 @@ def neurons(model):
         ("a = MaxPool<kernel_shape = [2, 2]>(x)", b"window", 1),
         ("a = GlobalMaxPool(x)", b"window", 1),
         ("a = MatMul(x, z)", b"product", 2),
-        ("a = MatMul(x, x)", None, 1),
+        ("a = MatMul(x, x)", b"product", 1),
     ],
 )
 def test_kinds(node, kind, values):
-    if kind is None:
-        with pytest.raises(UnsupportedNode):
-            placed(node)
-        return
     model, record = placed(node)
     (neuron,) = neurons(model)
     assert (neuron["kind"], neuron["values"], neuron["coding"]) == (kind, values, b"sign")
@@ -141,6 +137,15 @@ def test_strict_allows_what_the_paper_has_and_products():
     nodes = "r = Relu(x) m = Mul(r, z) a = MatMul(m, z)"
     assert [n["kind"] for n in neurons(placed(nodes, "strict")[0])] == [b"unary", b"binary", b"product"]
     assert {"unary", "binary", "product"} == STRICT_KINDS
+
+
+def test_messages_name_the_operators_of_a_function_and_no_fingerprint():
+    nodes = "e = Exp(x) s = ReduceSum(e, last) [here] d = Div(e, s) y = MatMul(d, w)"
+    text = "g (float[N, 4] x) => (float[N, 2] y)"
+    fused, _ = run_pass(FuseRows(), parse(f"{text} {{ {nodes} }}", w=normal(4, 2), last=ints(-1)))
+    with pytest.raises(UnsupportedNode) as refused:
+        run_pass(PlaceNeurons("strict"), fused)
+    assert (refused.value.op, refused.value.reason) == ("Exp_ReduceSum_Div", "a row neuron is not strict")
 
 
 def test_an_operator_without_a_spiking_form_is_named():

@@ -63,7 +63,7 @@ def test_weights_keep_the_precision_that_they_have():
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @settings(max_examples=30, deadline=None)
-@given(array=hnp.arrays(st.sampled_from(KINDS), hnp.array_shapes(min_dims=1, max_dims=4, min_side=0)))
+@given(array=hnp.arrays(st.sampled_from(KINDS), hnp.array_shapes(min_dims=0, max_dims=4, min_side=0)))
 def test_arrays_come_back_as_they_went(backend, array):
     tensor = engine(backend).to_device(array)
     found = engine(backend).to_numpy(tensor)
@@ -72,11 +72,36 @@ def test_arrays_come_back_as_they_went(backend, array):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("view", [lambda a: a.T, lambda a: a[::-1], lambda a: a[:, ::2], lambda a: a[..., ::-1]])
+@pytest.mark.parametrize(
+    "view", [lambda a: a.T, lambda a: a[::-1], lambda a: a[:, ::2], lambda a: a[..., ::-1], lambda a: a[::-1][:1]]
+)
 def test_arrays_that_lie_otherwise_in_memory(view, backend):
     array = view(np.arange(24.0, dtype=np.float32).reshape(2, 3, 4))
     tensor = engine(backend).to_device(array)
     np.testing.assert_array_equal(engine(backend).to_numpy(tensor), array)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_an_array_outlives_the_tensor_that_it_was_and_shares_nothing_with_it(backend):
+    given = np.arange(2000.0, dtype=np.float32).reshape(2, 1000)[:, ::2]
+    found = engine(backend).to_numpy(engine(backend).to_device(given))
+    assert found.flags.owndata and not np.shares_memory(found, given)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_arrays_that_may_not_be_written_to(backend, recwarn):
+    array = np.ones((2, 3), np.float32)
+    array.flags.writeable = False
+    engine(backend).to_device(array)
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("threads", ["4,2", "", " 2 ", "many", "²"])
+def test_numbers_of_threads_as_openmp_takes_them(monkeypatch, threads, backend):
+    artifact = compiled("mlp").model
+    monkeypatch.setenv("OMP_NUM_THREADS", threads)
+    assert Session(artifact, backend).run(network("mlp").feeds(2)).final["y"].shape == (2, 4)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -110,6 +135,7 @@ REFUSED = [
     ({"device": "cuda:one"}, "'cuda:one' is not a torch device; write cpu, cuda or cuda:0"),
     ({"device": "meta"}, "device 'meta' is not supported; write cpu, cuda or cuda:0"),
     ({"backend": "onnxruntime", "device": "cuda:-1"}, "device 'cuda:-1' is not supported; write cpu, cuda or cuda:0"),
+    ({"backend": "onnxruntime", "device": "cpu:²"}, "device 'cpu:²' is not supported; write cpu, cuda or cuda:0"),
 ]
 
 

@@ -3,6 +3,7 @@
 import hypothesis.strategies as st
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from onnx import TensorProto, helper
 
@@ -35,6 +36,10 @@ REFUSED = {
     "nothing": ({}, [ROW], "given are no inputs; the artifact takes row"),
     "another name": ({"b": X, "a": X}, [ROW], "given are a, b; the artifact takes row"),
     "too much": ({"row": X, "a": X}, [ROW], "given are a, row; the artifact takes row"),
+    "a number for a name": ({0: X, "b": X}, [ROW], "given are 0, b; the artifact takes row"),
+    "ragged": ([[1.0], [2.0, 3.0]], [ROW], "'row' is list, which makes no array (setting an array element with"),
+    "ragged by name": ({"row": [[1.0], [2.0, 3.0]]}, [ROW], "'row' is list, which makes no array ("),
+    "gradients": (torch.ones(5, 6, requires_grad=True), [ROW], "'row' is Tensor, which makes no array (Can't call"),
     "too little": ({"row": X}, [ROW, IMAGE], "given are row; the artifact takes row, image"),
     "wider": (X.astype(np.float64), [ROW], "'row' is float64, the artifact takes float32; convert it with .astype("),
     "integers": (

@@ -11,6 +11,7 @@ import spikec
 from spikec.runtime import InputError, Result, Session
 from tests.compiler.test_artifact_corners import source
 from tests.models.forms import FORMS, STEPS, compiled
+from tests.models.graphs import normal, parse
 from tests.models.networks import network
 
 EXACT = {"rtol": 1e-10, "atol": 1e-12}  # float64 throughout: no sign depends on how a batch was cut
@@ -112,3 +113,47 @@ def test_a_stream_may_be_shorter(form):
     steps = list(session("deep", form).stream(network("deep").feeds(8), 2))
     assert [step.t for step in steps] == [1, 2]
     np.testing.assert_allclose(steps[1].outputs["y"], every_step("deep", form).outputs[2]["y"], **EXACT)
+
+
+NUMBERS = [(np.array(3), [3]), (np.int32(3), [3]), (np.array([3, 1]), [1, 3]), ({2, 1}, [1, 2]), (iter([2]), [2])]
+
+
+@pytest.mark.parametrize(("steps", "asked"), NUMBERS)
+def test_whole_numbers_of_any_type(steps, asked):
+    assert list(session("mlp").run(network("mlp").feeds(2), steps, batch_size=np.array(1)).outputs) == asked
+
+
+@pytest.mark.parametrize("number", [2.5, "3", np.array(2.5), b"", [[2]], np.array([[2]])])
+@pytest.mark.parametrize("argument", ["steps", "batch_size"])
+def test_what_is_no_whole_number(argument, number):
+    with pytest.raises(InputError, match=f"^{argument} .* asked"):
+        session("mlp").run(network("mlp").feeds(2), **{argument: number})
+
+
+@pytest.mark.parametrize("thing", [None, 3, [b""]])
+def test_what_is_no_artifact_at_all(thing):
+    with pytest.raises(InputError, match=r"the artifact is .*; give a path, the bytes of a file, or a model"):
+        Session(thing)
+
+
+@pytest.mark.parametrize("backend", ["torch", "onnxruntime"])
+def test_samples_in_reverse_whose_last_batch_is_short(backend):
+    x, found = network("mlp").feeds(5)["x"], Session(compiled("mlp").model, backend)
+    np.testing.assert_allclose(found.run(x[::-1], batch_size=4).final["y"], found.run(x).final["y"][::-1], rtol=1e-5)
+
+
+# engines fail on too few columns in ways of their own: torch with RuntimeError and IndexError
+OPEN = {"sizes": "a = MatMul(x, w)", "indices": "f = Gather<axis = 1>(x, last) a = MatMul(f, w)"}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("backend", ["torch", "onnxruntime"])
+@pytest.mark.parametrize("fault", OPEN)
+def test_samples_that_an_engine_fails_on_are_the_callers_fault_in_a_run_and_in_a_stream(fault, backend, form):
+    text = f"g (float[N, M] x) => (float[N, 3] y) {{ {OPEN[fault]} h = Relu(a) y = MatMul(h, v) }}"
+    model = parse(text, w=normal(4, 6), v=normal(6, 3), last=np.arange(4))
+    artifact = spikec.compile(model, calibration=normal(5, 4), steps=STEPS, form=form)
+    opened = Session(artifact.model, backend)
+    for call in (opened.run, lambda x: list(opened.stream(x))):
+        with pytest.raises(InputError, match=r"the network cannot be run on x \(2, 3\): .*calibrated with"):
+            call(normal(2, 3))

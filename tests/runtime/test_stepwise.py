@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 
 from spikec.onnx_session import run_model
+from spikec.runtime import Session
 from spikec.runtime.counting import Counter
+from spikec.runtime.ort_backend import OrtBackend
 from spikec.runtime.result import Step
 from spikec.runtime.stepwise import Stepwise
+from spikec.runtime.torch_backend import TorchBackend
 from tests.models.forms import STEPS, compiled
 from tests.models.graphs import initializer
 from tests.models.networks import network
@@ -40,9 +43,9 @@ def test_the_steps_of_one_neuron_worked_out_by_hand(theta, kinds, form):
     parts, x = parts_of("mlp", form, dead_zone=theta), network("mlp").feeds(7)["x"]
     steps = list(Stepwise(parts, Recording(parts)).stream({"x": x}, STEPS))
     for step, (output, spikes) in zip(steps, by_hand(x.astype(np.float64), theta), strict=True):
-        np.testing.assert_array_equal(step.spikes["node_1"], spikes)
+        np.testing.assert_array_equal(step.spikes["h"], spikes)
         np.testing.assert_allclose(step.outputs["y"], output, rtol=1e-12)
-    assert set(np.unique([step.spikes["node_1"] for step in steps])) == kinds
+    assert set(np.unique([step.spikes["h"] for step in steps])) == kinds
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -52,7 +55,7 @@ def test_counts_are_the_spikes_up_to_the_last_asked_step(form):
     counter = Counter(parts_of("mlp", form).manifest.neurons)
     found = program.run({"x": x}, [1, 3], counter, 5)  # of the seven samples two only fill up the batch
     expected = by_hand(x.astype(np.float64))
-    count = counter.counts()["node_1"]
+    count = counter.counts()["h"]
     np.testing.assert_array_equal(count.per_neuron, sum(np.abs(spikes[:5]).sum(axis=0) for _, spikes in expected[:3]))
     assert count.slots == 3 * 5 * 5
     for t in (1, 3):
@@ -89,6 +92,33 @@ def test_a_network_without_time_gives_every_step_the_same(name):
     assert list(found) == [1, 4]
     for outputs in found.values():
         np.testing.assert_allclose(outputs["y"], run_model(network(name).model, feeds)["y"], rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["no neuron", "no neuron, readout"])
+def test_a_network_without_time_is_evaluated_once_and_has_no_step_graph(name):
+    program, engine = stepwise(name)
+    program.run(network(name).feeds(3), [4], Counter(()), 3)
+    assert engine.evaluated == engine.made == [*engine.made[:1], ("y",)]
+
+
+@pytest.mark.parametrize("backend", ["torch", "onnxruntime"])
+@pytest.mark.parametrize("form", ["loop", "unrolled", "step"])
+@pytest.mark.parametrize("name", ["no neuron", "no neuron, readout"])
+def test_a_network_without_time_can_be_streamed(name, form, backend):
+    feeds = network(name).feeds(3)
+    session = Session(compiled(name, form).model, backend)
+    expected = run_model(network(name).model, feeds)["y"]
+    steps = list(session.stream(feeds, 3))
+    assert [(step.t, step.spikes) for step in steps] == [(1, {}), (2, {}), (3, {})]
+    for outputs in (*(step.outputs for step in steps), *session.run(feeds, [1, 5]).outputs.values()):
+        np.testing.assert_allclose(outputs["y"], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("engine", [TorchBackend, OrtBackend])
+def test_the_clock_is_a_number_and_not_a_vector(engine):
+    clock = np.array(3, np.int64)
+    backend = engine(parts_of("mlp"), "cpu", "float32")
+    assert backend.to_numpy(backend.to_device(clock)).shape == ()
 
 
 # tensors that init computes (a gate, weights, a shape) or that the network is given, read by step, readout or both

@@ -65,6 +65,7 @@ LINEAR = [
 POOLING = [
     case("AveragePool", f(1, 2, 7, 7), kernel_shape=[3, 2], pads=[1, 0, 0, 1], strides=[2, 2], count_include_pad=1),
     case("AveragePool", f(1, 2, 7, 6), kernel_shape=[3, 3], dilations=[2, 2], pads=[1, 1, 1, 1]),
+    case("AveragePool", f(1, 1, 2, 4, 5), kernel_shape=[3, 1, 1], pads=[1, 0, 0, 1, 0, 0]),  # wider than its axis
     case("MaxPool", f(1, 2, 7, 7), kernel_shape=[3, 2], pads=[1, 0, 0, 1], strides=[2, 2], ceil_mode=1),
     case("MaxPool", _RNG.integers(-9, 9, (1, 2, 7)).astype(np.int8), kernel_shape=[3], pads=[1, 1]),
     case("LpPool", f(1, 2, 7, 7), kernel_shape=[3, 2], p=3, pads=[1, 0, 0, 1], strides=[2, 2]),

@@ -65,11 +65,11 @@ def _benchmark(options: argparse.Namespace) -> None:
         for done in as_completed(pending):
             row = done.result()
             rows[row.family] = row
-            save(options.output, rows, command)
+            save(options.output, rows, command, len(families))
             bar.console.print(_told(row), soft_wrap=True)
             bar.advance(task)
-    save(options.output, rows, command)
-    bar.console.print("\n".join([*summary(rows), f"written: {options.output}"]), soft_wrap=True)
+    save(options.output, rows, command, len(families))
+    bar.console.print("\n".join([*summary(rows, len(families)), f"written: {options.output}"]), soft_wrap=True)
 
 
 def _wanted(only: Sequence[str] | None, families: dict[str, dict[str, str]], rows: dict[str, Row]) -> list[str]:

@@ -17,17 +17,17 @@ def load(path: Path) -> dict[str, Row]:
     return {name: Row.of(raw) for name, raw in json.loads(path.read_text())["rows"].items()}
 
 
-def save(path: Path, rows: dict[str, Row], command: str) -> None:
-    """Write the Markdown file ``path`` and the raw rows beside it."""
+def save(path: Path, rows: dict[str, Row], command: str, listed: int) -> None:
+    """Write the Markdown file ``path`` and the raw rows beside it; ``listed`` families are to be measured in all."""
     ordered = {name: rows[name] for name in sorted(rows)}
     tools = {name: version(name) for name in _TOOLS}
     raw = {"command": command, "tools": tools, "rows": {name: row.as_dict() for name, row in ordered.items()}}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.with_suffix(".json").write_text(json.dumps(raw, indent=1) + "\n")
-    path.write_text(markdown(ordered, command, tools))
+    path.write_text(markdown(ordered, command, tools, listed))
 
 
-def markdown(rows: dict[str, Row], command: str, tools: dict[str, str]) -> str:
+def markdown(rows: dict[str, Row], command: str, tools: dict[str, str], listed: int) -> str:
     """The whole file."""
     lines = [
         "# Coverage of the timm zoo",
@@ -36,7 +36,7 @@ def markdown(rows: dict[str, Row], command: str, tools: dict[str, str]) -> str:
         "own input size. A row is measured on two samples of standard normal numbers, calibrated on four others.",
         "",
         f"- versions: {', '.join(f'{name} {number}' for name, number in tools.items())}",
-        *summary(rows),
+        *summary(rows, listed),
         "",
         "Levels: the largest relative L2 distance of any level from the source. Distance: of the SNN's output from the",
         "ANN's. Variation: how much of the ANN's output differs between the samples, in the same measure.",
@@ -54,13 +54,13 @@ def markdown(rows: dict[str, Row], command: str, tools: dict[str, str]) -> str:
     return "\n".join(lines)
 
 
-def summary(rows: dict[str, Row]) -> list[str]:
+def summary(rows: dict[str, Row], listed: int) -> list[str]:
     """The shares that the table shows, as a list."""
     exported = [row for row in rows.values() if row.stage != "none"]
     converted = [row for row in exported if row.stage in ("levels", "run")]
     near = [row for row in exported if row.distances.get(TIMES[-1], float("inf")) < NEAR]
     return [
-        f"- families: {len(rows)}; torch exports {len(exported)}",
+        f"- families: {len(rows)} of {listed} measured; torch exports {len(exported)} of those",
         f"- of those, {_share(converted, exported)} convert with levels 1 to 3 equal to the source",
         f"- of those that torch exports, {_share(near, exported)} are within {NEAR:.0%} of the ANN at T = {TIMES[-1]}",
     ]

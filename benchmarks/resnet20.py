@@ -14,10 +14,11 @@ from rich import progress as bars
 from rich.console import Console
 
 from benchmarks import rate_coding
+from benchmarks.command import exit_code
 from benchmarks.datasets import VARIABLE, cifar10, data_folder, required
 from benchmarks.measurement import Configuration, Progress, Row, Subject, measure
 from benchmarks.report import Results
-from spikec.errors import SpikecError, UsageError
+from spikec.errors import UsageError
 
 NETWORK = "cifar10_resnet20"
 OUTPUT = Path(__file__).parent / "results" / "resnet20.md"
@@ -43,14 +44,7 @@ NAMES = (*(configuration.name for configuration in CONFIGURATIONS), *rate_coding
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, write the results, and return the exit code."""
     options = _parser().parse_args(arguments)
-    try:
-        _benchmark(options)
-    except SpikecError as error:
-        print(f"resnet20: error: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    return exit_code("resnet20", partial(_benchmark, options))
 
 
 def _parser() -> argparse.ArgumentParser:

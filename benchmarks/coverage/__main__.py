@@ -10,15 +10,17 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from functools import partial
 from pathlib import Path
 
 from rich import progress as bars
 from rich.console import Console
 
+from benchmarks.command import exit_code
 from benchmarks.coverage.row import Row, measure
 from benchmarks.coverage.table import load, save, summary
 from benchmarks.datasets import VARIABLE, data_folder, required
-from spikec.errors import SpikecError, UsageError
+from spikec.errors import UsageError
 
 OUTPUT = Path(__file__).parents[1] / "results" / "coverage.md"
 FAMILIES = "timm_families.csv"
@@ -27,17 +29,12 @@ FAMILIES = "timm_families.csv"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure the rows that are missing, write the results, and return the exit code."""
     options = _parser().parse_args(arguments)
-    try:
-        if options.row:
-            print(json.dumps(measure(*options.row.split(",")[:2], int(options.row.split(",")[2])).as_dict()))
-        else:
-            _benchmark(options)
-    except SpikecError as error:
-        print(f"coverage: error: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    return exit_code("coverage", partial(_one_row if options.row else _benchmark, options))
+
+
+def _one_row(options: argparse.Namespace) -> None:
+    family, model, parameters = options.row.split(",")
+    print(json.dumps(measure(family, model, int(parameters)).as_dict()))
 
 
 def _parser() -> argparse.ArgumentParser:

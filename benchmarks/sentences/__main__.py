@@ -13,12 +13,13 @@ from typing import Any
 from rich import progress as bars
 from rich.console import Console
 
+from benchmarks.command import exit_code
 from benchmarks.measurement import Configuration
 from benchmarks.sentences import encoder
 from benchmarks.sentences.row import Row, Subject, measure
 from benchmarks.sentences.table import load, save, told, tools
 from benchmarks.sentences.texts import Texts, choose
-from spikec.errors import SpikecError, UsageError
+from spikec.errors import UsageError
 
 OUTPUT = Path(__file__).parents[1] / "results" / "sentences.md"
 TIMES = (16, 32, 64)
@@ -38,14 +39,7 @@ USUAL = ("channel", "default")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure the rows that are missing, write the results, and return the exit code."""
     options = _parser().parse_args(arguments)
-    try:
-        _benchmark(options)
-    except SpikecError as error:
-        print(f"sentences: error: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    return exit_code("sentences", partial(_benchmark, options))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -164,6 +164,7 @@ NO_ROWS = {
     "a maximum that is subtracted": "h = ReduceMax(x, last) a = Sub(x, h)",
     "two extremes that are subtracted": "h = ReduceMax(x, last) l = ReduceMin(x, last) d = Sub(x, h) a = Sub(d, l)",
     "a sum with a reduced nonlinearity": "h = ReduceMax(x, last) s = Sigmoid(h) a = Add(x, s)",
+    "a sum with a reduced tensor of another tensor": "h = ReduceL2(z, last) a = Sub(x, h)",
     "no reduction at all": "s = Sigmoid(x) a = Mul(x, s)",
     "weights in the way back": "m = ReduceMax(x, last) k = MatMul(m, q) s = Sigmoid(k) a = Mul(x, s)",
 }

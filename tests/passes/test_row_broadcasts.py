@@ -82,6 +82,19 @@ def test_an_expand_that_is_an_output_stays():
     assert names == []
 
 
+def test_an_expand_to_its_own_shape_that_is_an_output_stays():
+    _, names = plain("n = ReduceL2(x, last) e = Expand(n, unitary) y = Div(x, e)", outputs=("y", "e"))
+    assert names == []
+
+
+def test_an_expand_of_one_open_dimension_to_another_stays():
+    text = """g (float[N, 3, 4] x, float[M, 3, 4] z) => (float[K, 3, 4] y) {
+      n = ReduceL2(x, last) s = Shape(z) e = Expand(n, s) y = Div(z, e) }"""
+    for batch in (1, 2):
+        model, record = keeps_outputs(Plain(), parse(text, **CONSTANTS), {"x": X["x"][:batch], "z": X["z"]})
+        assert count(model, "Expand") == 1 and record.rewrote == []
+
+
 def test_of_two_expands_that_widen_each_other_one_stays():
     model, names = plain(
         "n = ReduceL2(x, last) m = ReduceL2(z, last) s = Shape(x) e = Expand(n, s) f = Expand(m, s) r = Sigmoid(e) "

@@ -17,6 +17,7 @@ from spikec.passes.graph_io import IR_VERSION, export_model, import_graph, uniqu
 from spikec.passes.ml_operators import ML_DOMAIN
 from spikec.passes.operators import CONTROL_FLOW
 from spikec.quiet import quiet
+from spikec.spelling import spell_out
 
 OLDEST_OPSET, OPSET = 13, 20
 
@@ -41,7 +42,8 @@ def canonicalise(model: onnx.ModelProto) -> onnx.ModelProto:
             f"opset_version={OPSET}, or install a newer onnx"
         )
     model = onnx.inliner.inline_local_functions(model) if model.functions else _copy(model)
-    model = _open_ml_operators(_with_named_nodes(model))
+    model = spell_out(_with_named_nodes(model), infer_shapes)
+    model = _open_ml_operators(model)
     _refuse_foreign_domains(model)
     _refuse_passed_inputs(model)
     names = {name: node.name for node in model.graph.node for name in node.output if name}

@@ -63,7 +63,7 @@ class _Found:
         """The fate of a source node with that host."""
         inner = [f for n, f in self.judged.items() if n.startswith(f"{node.name}/") and f.fate == "neuron"]
         if node.name not in self.judged and inner:
-            return Fate(node.name, node.op, "neuron", f"opened into {len(inner)} elementwise neurons")
+            return Fate(node.name, node.op, "neuron", f"opened into {len(inner)} neurons")
         if host is None:
             return Fate(node.name, node.op, "constant", "computed at compile time, or a wire")
         itself = any(tensor.name in self.makers for tensor in node.outputs[:1])

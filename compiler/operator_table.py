@@ -25,6 +25,7 @@ from spikec.passes.place_neurons import STRICT_KINDS, why_no_neuron
 from spikec.passes.value_path import ValuePath
 from spikec.planning import Fate, plan
 from spikec.runtime.torch_ops import OPERATORS
+from spikec.spelling import OPERATORS as SPELLED_OUT
 
 _NEWEST = onnx.defs.onnx_opset_version()
 HEADER = ("operator", "opset", "linear in", "neuron", "strict", "otherwise")
@@ -170,6 +171,8 @@ def _fate(schema: OpSchema) -> str:
     if schema.name in CONTROL_FLOW:
         reason, _ = why_no_neuron(gs.Node(schema.name), ValuePath(gs.Graph())) or ("", "")
         return f"refused: {reason}"
+    if schema.name in SPELLED_OUT:
+        return "opened into its ONNX definition"
     types = _inputs(schema)[0].types if schema.inputs else set()
     if "tensor(string)" in types and not any("int" in kind for kind in types):
         return "computed once from strings, before the first step (stock onnxruntime only)"

@@ -132,7 +132,7 @@ def test_what_an_opening_pass_refuses_is_in_the_plan_with_the_reason():
         spikec.compile(parse(text, k=normal(2, 2, 1, 1)), calibration=FEEDS, granularity="strict")
     assert str(refused.value) == f"node 'open' (MaxPool): {plan.unsupported[0].detail}"
     fates = {node.name: node.detail for node in plan.nodes}
-    assert fates["known"] == "opened into 2 elementwise neurons", "what can be opened is"
+    assert fates["known"] == "opened into 2 neurons", "what can be opened is"
 
 
 def test_a_norm_goes_into_the_weights_before_it():
@@ -177,7 +177,7 @@ def test_chains_and_what_strict_neurons_open():
     }
     pool = tiny.build(tiny.CNN.replace("AveragePool", "MaxPool"))
     plan = spikec.plan(pool, granularity="strict")
-    assert next(node for node in plan.nodes if node.name == "pool").detail == "opened into 2 elementwise neurons"
+    assert next(node for node in plan.nodes if node.name == "pool").detail == "opened into 2 neurons"
     # 4 channels of 6x6, halved along one axis and then along the other
     assert [(row["kind"], row["per_sample"]) for row in plan.neurons] == [
         ("unary", 144),

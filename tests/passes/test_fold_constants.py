@@ -136,3 +136,10 @@ def test_types_are_kept(dtype):
     )
     folded, _ = keeps_outputs(FoldConstants(), model, {"x": np.array([[3, 4]], dtype)})
     assert operators(folded) == ["Mul"]
+
+
+def test_what_cannot_be_computed_is_left_to_the_runtime_to_refuse():
+    text = "g (float[N, 4] x) => (float[N, 4] y) { s = Slice(flat, one, two, one) y = Add(x, s) }"
+    model = parse(text, flat=normal(4), one=np.array([1]), two=np.array([2]))
+    _, record = run_pass(FoldConstants(), model)
+    assert [skip.reason.startswith("it cannot be computed") for skip in record.skipped] == [True]

@@ -18,7 +18,7 @@ demo: $(STAMP)  ## train, convert, run and compare two small networks
 	$(BIN)/python -m examples.digits_demo --output demo_output
 
 test: $(STAMP)  ## every test
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: $(STAMP)  ## style, and strict types on the installed wheel
 	$(BIN)/ruff check .

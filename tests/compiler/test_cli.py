@@ -69,7 +69,7 @@ def test_plan_as_json(cli: Cli) -> None:
 def test_plan_says_how_pooling_becomes_strict(cli: Cli) -> None:
     tiny.save(tiny.build(tiny.CNN.replace("AveragePool", "MaxPool")), Path("pool.onnx"))
     fates = {node["name"]: node["detail"] for node in cli("plan pool.onnx --granularity strict --json").json["nodes"]}
-    assert "elementwise neurons" in fates["pool"]
+    assert "opened into 2 neurons" in fates["pool"]
 
 
 def test_compile(cli: Cli) -> None:

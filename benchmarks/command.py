@@ -3,6 +3,9 @@
 import sys
 from collections.abc import Callable
 
+from rich import progress as bars
+from rich.console import Console
+
 from spikec.errors import SpikecError
 
 
@@ -16,3 +19,10 @@ def exit_code(name: str, work: Callable[[], None]) -> int:
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def progress_bar(amount: bars.ProgressColumn) -> bars.Progress:
+    """A bar on standard error with the time that has passed and the time left; ``amount`` shows how much is done."""
+    columns = (bars.TextColumn("{task.description}"), bars.BarColumn(), amount)
+    times = (bars.TimeElapsedColumn(), bars.TimeRemainingColumn())
+    return bars.Progress(*columns, *times, console=Console(stderr=True, highlight=False))

@@ -11,10 +11,9 @@ from functools import partial
 from pathlib import Path
 
 from rich import progress as bars
-from rich.console import Console
 
 from benchmarks import rate_coding
-from benchmarks.command import exit_code
+from benchmarks.command import exit_code, progress_bar
 from benchmarks.datasets import VARIABLE, cifar10, data_folder, required
 from benchmarks.measurement import Configuration, Progress, Row, Subject, measure
 from benchmarks.report import Results
@@ -69,7 +68,7 @@ def _benchmark(options: argparse.Namespace) -> None:
     results = Results("ResNet-20 of CIFAR-10", _setup(subject))
     if options.only and options.output.with_suffix(".json").is_file():
         results.keep_from(options.output.with_suffix(".json"))
-    with _progress() as bar:
+    with progress_bar(bars.TaskProgressColumn()) as bar:
         for name in wanted:
             task = bar.add_task(name, total=None)
             results.rows[name] = _measure(name, subject, partial(_show, bar, task))
@@ -122,12 +121,6 @@ def _command(options: argparse.Namespace, rows: Iterable[str]) -> str:
 def _summary(row: Row) -> str:
     points = (f"T={t} {point.accuracy:.4f}/{point.agreement:.4f}" for t, point in row.points.items())
     return f"{', '.join(points)} ({row.seconds:.0f} s)"
-
-
-def _progress() -> bars.Progress:
-    columns = (bars.TextColumn("{task.description}"), bars.BarColumn(), bars.TaskProgressColumn())
-    times = (bars.TimeElapsedColumn(), bars.TimeRemainingColumn())
-    return bars.Progress(*columns, *times, console=Console(stderr=True, highlight=False))
 
 
 if __name__ == "__main__":

@@ -14,9 +14,8 @@ from functools import partial
 from pathlib import Path
 
 from rich import progress as bars
-from rich.console import Console
 
-from benchmarks.command import exit_code
+from benchmarks.command import exit_code, progress_bar
 from benchmarks.coverage.row import Row, measure
 from benchmarks.coverage.table import load, save, summary
 from benchmarks.datasets import VARIABLE, data_folder, required
@@ -56,7 +55,7 @@ def _benchmark(options: argparse.Namespace) -> None:
     rows = {} if options.anew else load(options.output.with_suffix(".json"))
     wanted = _wanted(options.only, families, rows)
     command = "python -m benchmarks.coverage"
-    with _progress() as bar, ThreadPoolExecutor(options.jobs) as pool:
+    with progress_bar(bars.MofNCompleteColumn()) as bar, ThreadPoolExecutor(options.jobs) as pool:
         task = bar.add_task("families", total=len(wanted))
         pending = [pool.submit(_in_process, families[name], options.limit) for name in wanted]
         for done in as_completed(pending):
@@ -94,12 +93,6 @@ def _in_process(entry: dict[str, str], limit: int) -> Row:
 def _told(row: Row) -> str:
     distances = ", ".join(f"T={t} {value:.4f}" for t, value in row.distances.items())
     return f"{row.family}: {row.reason or distances} ({row.seconds:.0f} s)"
-
-
-def _progress() -> bars.Progress:
-    columns = (bars.TextColumn("{task.description}"), bars.BarColumn(), bars.MofNCompleteColumn())
-    times = (bars.TimeElapsedColumn(), bars.TimeRemainingColumn())
-    return bars.Progress(*columns, *times, console=Console(stderr=True, highlight=False))
 
 
 if __name__ == "__main__":

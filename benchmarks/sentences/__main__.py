@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from rich import progress as bars
-from rich.console import Console
 
-from benchmarks.command import exit_code
+from benchmarks.command import exit_code, progress_bar
 from benchmarks.measurement import Configuration
 from benchmarks.sentences import encoder
 from benchmarks.sentences.row import Row, Subject, measure
@@ -64,7 +63,7 @@ def _benchmark(options: argparse.Namespace) -> None:
     texts, times = choose(options.sentences, options.calibration), sorted(set(options.steps or TIMES))
     setup = _setup(texts, times)
     rows = {} if options.anew else load(options.output.with_suffix(".json"), setup)
-    with _progress() as bar:
+    with progress_bar(bars.TaskProgressColumn()) as bar:
         bar.console.print("exporting the network")
         subject = subject_of(texts)
         for name in _wanted(options, rows):
@@ -117,12 +116,6 @@ def _command(options: argparse.Namespace, rows: dict[str, Row]) -> str:
 
 def _show(bar: bars.Progress, task: bars.TaskID, done: int, total: int) -> None:
     bar.update(task, completed=done, total=total)
-
-
-def _progress() -> bars.Progress:
-    columns = (bars.TextColumn("{task.description}"), bars.BarColumn(), bars.TaskProgressColumn())
-    times = (bars.TimeElapsedColumn(), bars.TimeRemainingColumn())
-    return bars.Progress(*columns, *times, console=Console(stderr=True, highlight=False))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from spikec.options import Options, percentile
 
 @dataclass
 class Observation:
-    """What the calibration data says of every neuron's output, by its name; it holds for any number of steps."""
+    """What the calibration data says, by the name of every neuron's output tensor; it holds for any number of steps."""
 
     statistics: dict[str, Statistics]
     initial: dict[str, np.ndarray]

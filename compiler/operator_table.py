@@ -10,16 +10,15 @@ from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import onnx
 import onnx_graphsurgeon as gs
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto
 from onnx.defs import OpSchema
 
 from spikec.canonical import OLDEST_OPSET
 from spikec.errors import ModelError
+from spikec.operator_probe import FLOAT, NEWEST, inputs_of, is_variadic, probe
 from spikec.passes.operators import CONTROL_FLOW, is_affine, neuron_kind, settings_are_affine
 from spikec.passes.place_neurons import STRICT_KINDS, why_no_neuron
 from spikec.passes.value_path import ValuePath
@@ -27,12 +26,11 @@ from spikec.planning import Fate, plan
 from spikec.runtime.torch_ops import OPERATORS
 from spikec.spelling import OPERATORS as SPELLED_OUT
 
-_NEWEST = onnx.defs.onnx_opset_version()
 HEADER = ("operator", "opset", "linear in", "neuron", "strict", "otherwise")
 ABOUT = f"""# The operators
 
 What becomes of every operator of ONNX's standard domain, each in its newest version. `python -m spikec.operator_table`
-writes this file by asking the compiler. Made with onnx {onnx.__version__}, which knows opset {_NEWEST}; models may be
+writes this file by asking the compiler. Made with onnx {onnx.__version__}, which knows opset {NEWEST}; models may be
 of any opset from {OLDEST_OPSET} on. What to do about a refusal is said by `spikec plan MODEL`.
 
 - *linear in*: the operator carries spikes where these inputs, and no others, depend on the network's input.
@@ -52,20 +50,6 @@ SETTINGS: dict[str, tuple[dict[str, int], str]] = {
         {"training_mode": 1},
         "not in training; folded into a Conv or Gemm before it",
     ),
-}
-FLOAT = "tensor(float)"
-_SIDE, _MANY = 4, 3  # size of a probe's axes, tensors of a variadic input
-_SHAPE: list[str | int | None] = ["N", _SIDE, _SIDE, _SIDE]
-_TENSOR = helper.make_tensor_type_proto(TensorProto.FLOAT, None)
-# what a probe feeds where it has no values; in this order, the first that the input takes
-_FED = {
-    "optional(tensor(float))": helper.make_optional_type_proto(_TENSOR),
-    "seq(tensor(float))": helper.make_sequence_type_proto(_TENSOR),
-    FLOAT: _TENSOR,
-    **{
-        f"tensor({name})": helper.make_tensor_type_proto(kind, [None])
-        for name, kind in (("int64", 7), ("int32", 6), ("bool", 9), ("uint8", 2), ("string", 8))
-    },
 }
 
 
@@ -101,18 +85,9 @@ def markdown() -> str:
     return f"{ABOUT}\n" + "".join(f"| {' | '.join(map(str, line))} |\n" for line in cells)
 
 
-def _is_variadic(schema: OpSchema) -> bool:
-    return any(p.option == OpSchema.FormalParameterOption.Variadic for p in schema.inputs)
-
-
-def _inputs(schema: OpSchema) -> list[OpSchema.FormalParameter]:
-    """The inputs of a node by position, a variadic one several times."""
-    return list(schema.inputs) * _MANY if _is_variadic(schema) else list(schema.inputs)
-
-
 def _able(schema: OpSchema) -> list[int]:
     """Positions of the inputs that take float tensors."""
-    return [i for i, parameter in enumerate(_inputs(schema)) if FLOAT in parameter.types]
+    return [i for i, parameter in enumerate(inputs_of(schema)) if FLOAT in parameter.types]
 
 
 def _choices(schema: OpSchema) -> list[tuple[int, ...]]:
@@ -125,8 +100,8 @@ def _linear(schema: OpSchema) -> str:
     """In which inputs together the operator is linear: the largest such choices."""
     affine = [set(choice) for choice in _choices(schema) if is_affine(schema.name, choice)]
     largest = [choice for choice in affine if not any(choice < other for other in affine)]
-    names = [" and ".join(_inputs(schema)[i].name for i in sorted(choice)) for choice in largest]
-    if _is_variadic(schema) and largest:
+    names = [" and ".join(inputs_of(schema)[i].name for i in sorted(choice)) for choice in largest]
+    if is_variadic(schema) and largest:
         names = ["all inputs" if len(largest[0]) > 1 else "any one input"]
     attrs, note = SETTINGS.get(schema.name, ({}, ""))
     spoilt = names and not settings_are_affine(gs.Node(schema.name, attrs=attrs))
@@ -143,7 +118,7 @@ def _kinds(schema: OpSchema) -> list[str]:
 def _rest(schema: OpSchema) -> str:
     """The inputs that may not be the only ones with values: there the operator is neither linear nor a neuron."""
     lone = [i for i in _able(schema) if not is_affine(schema.name, {i})]
-    names = [_inputs(schema)[i].name for i in lone if not neuron_kind(gs.Node(schema.name), {i})]
+    names = [inputs_of(schema)[i].name for i in lone if not neuron_kind(gs.Node(schema.name), {i})]
     if not names and len(lone) < len(_able(schema)) == 1:  # one input, linear
         return _wire(schema)
     return f"refused where values reach {' or '.join(names)} alone" if names else ""
@@ -173,7 +148,7 @@ def _fate(schema: OpSchema) -> str:
         return f"refused: {reason}"
     if schema.name in SPELLED_OUT:
         return "opened into its ONNX definition"
-    types = _inputs(schema)[0].types if schema.inputs else set()
+    types = inputs_of(schema)[0].types if schema.inputs else set()
     if "tensor(string)" in types and not any("int" in kind for kind in types):
         return "computed once from strings, before the first step (stock onnxruntime only)"
     # an operator whose first input takes no floats is one for integers, sequences or optionals
@@ -198,53 +173,6 @@ def _planned(schema: OpSchema, values: Sequence[int], granularity: str = "compos
         reason = re.sub(r"^(node|input) '\w+'( \(\w+\))?: ", "", str(error))
         return Fate("op", schema.name, "unsupported", re.sub(r"the value '(in|out)put\d'", r"its \1put", reason))
     return next(node for node in nodes if node.name == "op")
-
-
-def probe(schema: OpSchema, values: Sequence[int]) -> onnx.ModelProto:
-    """A model of the operator with values at these positions of its inputs, and weights behind it."""
-    inputs, fed = _inputs(schema), []
-    stored = [numpy_helper.from_array(np.ones((), np.float32), "unit")]
-    given = [i for i, p in enumerate(inputs) if i in values or i < schema.min_input or p.types == {"tensor(int64)"}]
-    for i in given:
-        kind, made = next((item for item in _FED.items() if item[0] in inputs[i].types), ("", None))
-        if i in values:
-            fed.append(helper.make_tensor_value_info(f"input{i}", TensorProto.FLOAT, _SHAPE))
-        elif made is not None and (i == 0 or not kind.startswith("tensor") or kind == "tensor(string)"):
-            fed.append(helper.make_value_info(f"input{i}", made))
-        else:
-            stored.append(numpy_helper.from_array(_parameter(kind), f"input{i}"))
-    names = [f"input{i}" if i in given else "" for i in range(max(given, default=-1) + 1)]
-    return _model(_node(schema, names), fed, stored)
-
-
-def _parameter(kind: str) -> np.ndarray:
-    """Integers are axes: the last one."""
-    if kind == "tensor(int64)":
-        return np.full(1, -1, np.int64)
-    return np.ones(_SIDE, np.float32 if kind == FLOAT else kind[len("tensor(") : -1] or np.int8)
-
-
-def _node(schema: OpSchema, names: list[str]) -> onnx.NodeProto:
-    """The node, the attributes that it cannot do without set to ones."""
-    made: dict[str, Any] = {"INT": 1, "INTS": [2, 2], "FLOAT": 1.0, "FLOATS": [1.0], "STRING": "", "STRINGS": [""]}
-    attrs = {name: made[str(attr.type).rpartition(".")[2]] for name, attr in schema.attributes.items() if attr.required}
-    if schema.name == "Constant":  # one of its attributes, whichever, is required
-        attrs["value_float"] = 1.0
-    outputs = [f"output{i}" for i in range(max(schema.min_output, 1))]
-    return helper.make_node(schema.name, names, outputs, "op", **attrs)
-
-
-def _model(node: onnx.NodeProto, fed: list[onnx.ValueInfoProto], stored: list[onnx.TensorProto]) -> onnx.ModelProto:
-    """``node`` beside a neuron, with weights behind both."""
-    weights = helper.make_node("Einsum", [node.output[0], "unit"], ["weighted"], "weights", equation="...,->...")
-    total = helper.make_node("ReduceSum", ["weighted"], ["y"], "sum", keepdims=0)
-    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", _SIDE])
-    beside = [helper.make_node("Relu", ["x"], ["r"]), helper.make_node("MatMul", ["r", "w"], ["z"])]
-    w = numpy_helper.from_array(np.ones((_SIDE, 1), np.float32), "w")
-    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [])
-    z = helper.make_tensor_value_info("z", TensorProto.FLOAT, ["N", 1])
-    graph = helper.make_graph([*beside, node, weights, total], "probe", [x, *fed], [y, z], [w, *stored])
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", _NEWEST)])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -25,8 +25,8 @@ lint: $(STAMP)  ## style, and strict types on the installed wheel
 	$(BIN)/ruff format --check .
 	$(BIN)/python tests/typecheck_wheel.py
 
-benchmark: $(STAMP)  ## accuracy over time steps on a trained ResNet-20 (needs the data folder named in docs/benchmarks.md)
-	$(BIN)/python -m benchmarks.resnet20
+benchmark: $(STAMP)  ## accuracy over time steps beside other converters (needs what docs/benchmarks.md names)
+	$(BIN)/python -m benchmarks.accuracy
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info demo_output

@@ -1,4 +1,4 @@
-"""Real data for benchmarks: where the folder is, and CIFAR-10 normalised as each network was trained."""
+"""Real data for benchmarks: where the folder is, and its images normalised as each network was trained."""
 
 import os
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ NORMALISATION = {
 
 @dataclass(frozen=True)
 class Images:
-    """Calibration images (of the training set), and test images with their labels; float32 (N, 3, 32, 32)."""
+    """Calibration images (of the training set), and test images with their labels; float32 (N, C, H, W)."""
 
     calibration: np.ndarray
     test: np.ndarray
@@ -72,6 +72,18 @@ def cifar10(
         test = _first(data["test_x"], images, "test images")
         labels = data["test_y"][: len(test)].astype(np.int64)
     return Images(normalised(chosen, network), normalised(test, network), labels)
+
+
+def photos(folder: Path, images: int | None = None) -> Images:
+    """Photos of ImageNet classes, 128 x 128, scaled to -1..1: all for calibration, the first ``images`` of the others.
+
+    Raises:
+        EnvironmentMissing: the data is not there.
+    """
+    with np.load(required(folder, "photos128.npz"), allow_pickle=False) as data:
+        chosen, test, labels = data["calib_x"], data["test_x"][:images], data["test_y"][:images].astype(np.int64)
+    scaled = ((pixels.astype(np.float32) - 128) / 128 for pixels in (chosen, test))
+    return Images(*scaled, labels)
 
 
 def normalised(pixels: np.ndarray, network: str) -> np.ndarray:

@@ -13,7 +13,7 @@ from typing import Any
 from rich import progress as bars
 
 from benchmarks.command import exit_code, progress_bar
-from benchmarks.measurement import Configuration
+from benchmarks.configuration import Configuration
 from benchmarks.sentences import encoder
 from benchmarks.sentences.row import Row, Subject, measure
 from benchmarks.sentences.table import load, save, told, tools

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 from scipy.stats import rankdata
 
-from benchmarks.measurement import Configuration, Progress
+from benchmarks.configuration import Configuration, Progress
 from spikec.equivalence import relative_distance
 from spikec.options import from_preset
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.measurement import Configuration
+from benchmarks.configuration import Configuration
 from benchmarks.sentences import __main__ as command
 from benchmarks.sentences import encoder, texts
 from benchmarks.sentences.row import Point, Row, Subject, measure, score, similarities, spearman

@@ -1,21 +1,15 @@
 """ResNet-20 of CIFAR-10 as a torch module with the weights of an ONNX file, for tools that convert modules only."""
 
-from collections.abc import Iterator
 from itertools import pairwise
-from pathlib import Path
 
-import numpy as np
 import onnx
 import torch
-from onnx import numpy_helper
 from torch import Tensor, nn
 
-from spikec.errors import CheckFailed, ModelError
-from spikec.onnx_session import run_model
+from benchmarks.accuracy.torch_weights import fill, stored_weights
 
 WIDTHS = (16, 32, 64)
 BLOCKS = 3  # a width
-TOLERANCE = 1e-4  # largest difference of any logit from those of the ONNX file
 
 
 def subsample(channels: int, wider: int) -> nn.Conv2d:
@@ -70,39 +64,15 @@ class ResNet20(nn.Module):
         return logits
 
 
-def from_onnx(path: Path, images: np.ndarray) -> ResNet20:
-    """The module with the weights of an ONNX file, proven equal to it on ``images``.
+def resnet20(model: onnx.ModelProto) -> ResNet20:
+    """The module with the weights of ``model``, whose layers come in the same order.
 
     Raises:
         ModelError: the file's layers are not those of this network.
-        CheckFailed: a logit differs by more than ``TOLERANCE``.
     """
-    model = onnx.load(path)
     network = ResNet20().eval()
-    _load(network, model)
-    with torch.no_grad():
-        given = network(torch.from_numpy(images)).numpy()
-    (expected,) = run_model(model, {model.graph.input[0].name: images}).values()
-    difference = float(np.abs(given - expected).max())
-    if not difference <= TOLERANCE:
-        raise CheckFailed(f"the torch module differs from {path.name} by {difference:.2g}, allowed {TOLERANCE:.0e}")
-    return network
-
-
-def _load(network: ResNet20, model: onnx.ModelProto) -> None:
-    """Copy weights and biases; layers come in the same order in both."""
     named = [(name, m) for name, m in network.named_modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
     layers = [module for name, module in named if not name.endswith(".shortcut")]
-    found = list(_weights(model))
-    if [tuple(w.shape) for w, _ in found] != [tuple(layer.weight.shape) for layer in layers]:
-        raise ModelError("the ONNX file is not this ResNet-20: its convolutions and its linear layer have other shapes")
-    for layer, (weight, bias) in zip(layers, found, strict=True):
-        layer.weight.data, layer.bias = torch.from_numpy(weight.copy()), nn.Parameter(torch.from_numpy(bias.copy()))
-
-
-def _weights(model: onnx.ModelProto) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    stored = {tensor.name: tensor for tensor in model.graph.initializer}
-    for node in model.graph.node:
-        if node.op_type in ("Conv", "Gemm"):
-            weight, bias = (numpy_helper.to_array(stored[name]) for name in node.input[1:3])
-            yield weight, bias
+    parameters = [p for layer in layers for p in layer.parameters()]
+    fill(parameters, list(stored_weights(model)), "ResNet-20")
+    return network

@@ -1,0 +1,60 @@
+"""The rows of spikec itself."""
+
+from collections.abc import Sequence
+from time import perf_counter
+
+import numpy as np
+
+import spikec
+from benchmarks.accuracy.row import Point, Row, score
+from benchmarks.accuracy.subject import BATCH, Subject
+from benchmarks.accuracy.synapses import Synapses
+from benchmarks.configuration import Configuration, Progress
+from spikec.runtime import Session
+
+CONFIGURATIONS = (
+    Configuration("default", "the default preset"),
+    Configuration("strict", "the default preset, elementwise neurons only", chosen={"granularity": "strict"}),
+    Configuration("paper", "the preset paper: eta(t) = 0.15 * 0.95^t, float coding, ranges of ReLU only", "paper"),
+    Configuration(
+        "subgradient-max",
+        "integrate-and-fire dynamics, eta(t) = 1/(t+1), range max",
+        chosen={"dynamics": "subgradient", "range_rule": "max", "range_per": "tensor", "initial": "zero"},
+    ),
+    Configuration(
+        "subgradient-99.9",
+        "integrate-and-fire dynamics, eta(t) = 1/(t+1), range percentile:99.9",
+        chosen={"dynamics": "subgradient", "range_rule": "percentile:99.9", "range_per": "tensor", "initial": "zero"},
+    ),
+)
+
+
+def measure(configuration: Configuration, subject: Subject, times: Sequence[int], progress: Progress) -> Row:
+    """Prepare once, calibrating on the calibration images alone, compile for each T, and run the test images.
+
+    Raises:
+        ModelError: the network cannot be converted so.
+    """
+    start, calibration = perf_counter(), {subject.input: subject.images.calibration}
+    prepared = spikec.prepare(
+        subject.model, calibration=calibration, preset=configuration.preset, **configuration.chosen
+    )
+    synapses = Synapses.of(prepared.levels.neurons, {subject.input: subject.images.test[:1]})
+    points, before, total = {}, 0, sum(times) * len(subject.images.test)
+    for t in times:
+        points[t] = _point(prepared.compile(steps=t), synapses, subject, t, _later(progress, before, t, total))
+        before += t * len(subject.images.test)
+    settings = {**prepared.options.as_dict(), "steps": list(times)}
+    return Row(configuration.what, points, settings, seconds=perf_counter() - start)
+
+
+def _point(artifact: spikec.Artifact, synapses: Synapses, subject: Subject, steps: int, progress: Progress) -> Point:
+    result = Session(artifact.model).run(subject.images.test, steps, batch_size=BATCH, progress=progress)
+    (logits,) = result.final.values()
+    events = {name: count.rate * steps for name, count in result.spikes.items()}
+    return score(np.asarray(logits), result.rate, synapses.operations(events), subject)
+
+
+def _later(progress: Progress, before: int, steps: int, total: int) -> Progress:
+    """Progress of one run as that of all: in images x steps."""
+    return lambda done, images: progress(before + done * steps, total)

@@ -20,6 +20,11 @@ from spikec.quiet import quiet
 from spikec.spelling import spell_out
 
 OLDEST_OPSET, OPSET = 13, 20
+_WAY_OUT = "export with standard operators or include its function"
+_WAYS_OUT = {
+    "com.microsoft": "convert the model that onnxruntime optimised or quantised, or quantise it with "
+    "quantize_static(..., quant_format=QuantFormat.QDQ) and opset 21, which need no operators of its own"
+}
 
 
 def canonicalise(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -129,7 +134,7 @@ def _refuse_foreign_domains(model: onnx.ModelProto) -> None:
         if node.domain not in ("", "ai.onnx"):
             raise ModelError(
                 f"node '{node.name or node.output[0]}' ({node.op_type}): operator of the domain {node.domain}, which "
-                "has no definition in the file; export with standard operators or include its function"
+                f"has no definition in the file; {_WAYS_OUT.get(node.domain, _WAY_OUT)}"
             )
 
 

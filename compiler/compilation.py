@@ -111,7 +111,8 @@ def prepare(
     network = Network(levels.neurons)
     seen = observe(network, options, data, fixed_batch=fixed, progress=progress.samples)
     summary = {"origin": Path(data.origin).name, "samples": len(data)}
-    return Prepared(source, options, levels, network, seen, summary, warnings + left_over + source.warnings, progress)
+    warnings = warnings + left_over + source.warnings + levels.warnings
+    return Prepared(source, options, levels, network, seen, summary, warnings, progress)
 
 
 @dataclass

@@ -12,14 +12,16 @@ from spikec.errors import ModelError
 Feeds = Mapping[str, np.ndarray]
 
 
-def open_session(model: onnx.ModelProto) -> ort.InferenceSession:
-    """An onnxruntime session on the CPU for ``model``.
+def open_session(model: onnx.ModelProto, *, as_written: bool = False) -> ort.InferenceSession:
+    """An onnxruntime session on the CPU for ``model``; ``as_written``: node by node, nothing fused or rearranged.
 
     Raises:
         ModelError: onnxruntime refuses the model; its reason is passed on.
     """
     options = ort.SessionOptions()
     options.log_severity_level = 4
+    if as_written:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", "0"))
     try:
         return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])

@@ -19,7 +19,8 @@ from onnx.defs import OpSchema
 from spikec.canonical import OLDEST_OPSET
 from spikec.errors import ModelError
 from spikec.operator_probe import FLOAT, NEWEST, inputs_of, is_variadic, probe
-from spikec.passes.operators import CONTROL_FLOW, is_affine, neuron_kind, settings_are_affine
+from spikec.passes.open_quantised_arithmetic import OPENED
+from spikec.passes.operators import CONTROL_FLOW, is_affine, is_inside_only, neuron_kind, settings_are_affine
 from spikec.passes.place_neurons import STRICT_KINDS, why_no_neuron
 from spikec.passes.value_path import ValuePath
 from spikec.planning import Fate, plan
@@ -37,12 +38,14 @@ of any opset from {OLDEST_OPSET} on. What to do about a refusal is said by `spik
 - *neuron*: the kind of neuron that holds it where others do. *unary*, *binary*, *many*: elementwise in one, two or more
   tensors; *row*, *window*: each element of the output needs a row or a window of the input; *product*: of two tensors.
 - *strict*: whether granularity strict has that neuron as it is, or opens it into elementwise ones.
-- *otherwise*: what else becomes of it.
+- *otherwise*: what else becomes of it. What compares, chooses or casts is *inside* a neuron together with all that its
+  booleans or integers are made of and decide, where that is elementwise in two tensors at most; else it is refused.
 
 What holds for all operators is not in the table. One that no value reaches is computed at compile time, or once before
 the first step. A nonlinearity without weights behind it is a *readout*, computed in float on the finished output: so
 what is refused for having no spiking form, or for being a selection, is refused inside the network only.
 """
+INSIDE = "inside an elementwise neuron"
 # settings that spoil what an operator is otherwise -> what has to be said of it
 SETTINGS: dict[str, tuple[dict[str, int], str]] = {
     "Cast": ({"to": TensorProto.INT64}, "to float32"),
@@ -50,6 +53,11 @@ SETTINGS: dict[str, tuple[dict[str, int], str]] = {
         {"training_mode": 1},
         "not in training; folded into a Conv or Gemm before it",
     ),
+}
+# what a probe, whose parameters are vectors, does not show
+QUANTISED: dict[str, str] = {
+    "DequantizeLinear": "opened into Sub and Mul, of weights computed at compile time",
+    **{name: f"opened into DequantizeLinear, {op} and QuantizeLinear" for name, (op, _) in OPENED.items()},
 }
 
 
@@ -74,6 +82,8 @@ def row_of(schema: OpSchema) -> Row:
     """The line of one operator."""
     linear, kinds = _linear(schema), _kinds(schema)
     otherwise = _rest(schema) if linear or kinds else _fate(schema)
+    if is_inside_only(schema.name, schema.domain):
+        otherwise = f"{INSIDE}; {otherwise}" if linear and otherwise else INSIDE
     if schema.support_level != OpSchema.SupportType.COMMON:
         otherwise = f"{otherwise} (experimental in ONNX)".strip()
     return Row(schema.name, schema.since_version, linear, ", ".join(kinds), _strict(schema, kinds), otherwise)
@@ -148,6 +158,8 @@ def _fate(schema: OpSchema) -> str:
         return f"refused: {reason}"
     if schema.name in SPELLED_OUT:
         return "opened into its ONNX definition"
+    if schema.name in QUANTISED:
+        return QUANTISED[schema.name]
     types = inputs_of(schema)[0].types if schema.inputs else set()
     if "tensor(string)" in types and not any("int" in kind for kind in types):
         return "computed once from strings, before the first step (stock onnxruntime only)"

@@ -17,6 +17,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "ranges": ("every", "relu"),
     "range_per": ("tensor", "channel"),
     "initial": ("zero", "mean"),
+    "quantisation": ("staircase", "drop"),
 }
 
 
@@ -37,6 +38,8 @@ class Options:
         range_rule: ``max`` or ``percentile:P`` of |f - v(0)| over the calibration data.
         range_per: one amplitude for a ``tensor`` or one for each ``channel``.
         initial: v(0): ``zero`` or the calibrated ``mean``.
+        quantisation: what the quantised activations of a QDQ model become: ``staircase`` neurons, or ``drop``, nothing
+            (but for the clipping of a quantiser that holds a Relu), which changes the outputs; a warning says how far.
         seed: of the random input that stands in where no calibration data is given.
     """
 
@@ -51,6 +54,7 @@ class Options:
     range_rule: str = "max"
     range_per: str = "tensor"
     initial: str = "zero"
+    quantisation: str = "staircase"
     seed: int = 0
 
     def __post_init__(self) -> None:

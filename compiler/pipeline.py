@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import numpy as np
 import onnx
 
 from spikec.canonical import canonicalise, infer_shapes
@@ -17,12 +18,15 @@ from spikec.passes import (
     FoldConstants,
     FuseElementwise,
     FuseRows,
+    NarrowFills,
     OpenGroupNorm,
     OpenLayerNorm,
     OpenLpNorm,
     OpenLpPool,
     OpenManyInputs,
     OpenMaxPool,
+    OpenQuantisation,
+    OpenQuantisedArithmetic,
     OpenReduction,
     OpenSoftmax,
     Pass,
@@ -33,6 +37,7 @@ from spikec.passes import (
     UnsupportedNode,
 )
 from spikec.passes.graph_io import export_model, import_graph
+from spikec.rounding import change_by, is_quantised, without_rounding
 from spikec.shifts import measured_shifts
 
 LEVELS = ("source", "canonical", "primitive", "neurons")
@@ -42,11 +47,14 @@ HALF_TOLERANCE = 2e-2  # a source in half precision differs from float32 by its 
 def ordered_passes(options: Options) -> tuple[tuple[str, Pass], ...]:
     """Every rewrite with the level that its result belongs to, in order."""
     canonical: tuple[tuple[str, Pass], ...] = (
+        ("canonical", OpenQuantisedArithmetic()),
         ("canonical", FoldConstants()),
+        ("canonical", OpenQuantisation(options.quantisation)),
         ("canonical", UnifyPrecision()),
         ("canonical", RemoveIdentity()),
         ("canonical", CancelTransposes()),
         ("canonical", FoldBatchNorm()),
+        ("canonical", NarrowFills()),
         *((("canonical", FuseRows()),) if options.granularity == "composite" else ()),
         ("canonical", FuseElementwise()),
     )
@@ -74,6 +82,7 @@ class Levels:
     models: dict[str, onnx.ModelProto]
     records: list[tuple[str, Record]] = field(default_factory=list)
     distances: dict[str, float] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
 
     @property
     def neurons(self) -> onnx.ModelProto:
@@ -95,7 +104,7 @@ def build_levels(
         source
     )  # before the source runs: it names the node that cannot be converted, onnxruntime may not
     progress("level 0: running the source")
-    check = EquivalenceCheck(source, feeds)
+    check = EquivalenceCheck(source, feeds, as_written=is_quantised(source))
     if _has_other_floats(source):
         check.tolerance = HALF_TOLERANCE
     levels = Levels({"source": source, "canonical": model, "primitive": model})
@@ -106,12 +115,31 @@ def build_levels(
         if isinstance(rewrite, OpenSoftmax):
             rewrite = OpenSoftmax(measured_shifts(model, rewrite.rows(import_graph(model)), feeds))
         model, record = apply_pass(rewrite, model)
-        levels.distances[f"{level}/{name}"] = check(model, f"pass {name}")
+        check = _compare(levels, check, f"{level}/{name}", rewrite, record, model)
         levels.records.append((name, record))
         levels.models[level] = model
         if level == "canonical":
             levels.models["primitive"] = model
     return levels
+
+
+def _compare(
+    levels: Levels, check: EquivalenceCheck, key: str, rewrite: Pass, record: Record, model: onnx.ModelProto
+) -> EquivalenceCheck:
+    """Note how far ``model`` is from the reference; returns the check for what comes next.
+
+    A pass that may change the outputs is reported, not judged, and its result is the reference from there on. So is the
+    result of OpenQuantisation: what follows it is compared without rounding (see ``spikec.rounding``).
+    """
+    change = change_by(rewrite) if record.rewrote else ""
+    distance = check.distance(model) if change else check(model, f"pass {type(rewrite).__name__}")
+    levels.distances[key] = distance
+    if change:
+        samples = max(len(np.atleast_1d(value)) for value in check.feeds.values())
+        levels.warnings.append(f"{change}: the outputs move by {distance:.2g} (relative L2 on {samples} samples)")
+    if isinstance(rewrite, OpenQuantisation) and record.rewrote:
+        return EquivalenceCheck(model, check.feeds, check.tolerance, read=without_rounding)
+    return EquivalenceCheck(model, check.feeds, check.tolerance, as_written=True) if change else check
 
 
 def apply_pass(rewrite: Pass, model: onnx.ModelProto) -> tuple[onnx.ModelProto, Record]:

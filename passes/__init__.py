@@ -10,6 +10,7 @@ from spikec.passes.fold_batch_norm import FoldBatchNorm
 from spikec.passes.fold_constants import FoldConstants
 from spikec.passes.fuse_elementwise import FuseElementwise
 from spikec.passes.fuse_rows import FuseRows
+from spikec.passes.narrow_fills import NarrowFills
 from spikec.passes.open_group_norm import OpenGroupNorm
 from spikec.passes.open_layer_norm import OpenLayerNorm
 from spikec.passes.open_lp_norm import OpenLpNorm
@@ -17,6 +18,8 @@ from spikec.passes.open_lp_pool import OpenLpPool
 from spikec.passes.open_many_inputs import OpenManyInputs
 from spikec.passes.open_max_pool import OpenMaxPool
 from spikec.passes.open_ml_operators import OpenMlOperators
+from spikec.passes.open_quantisation import OpenQuantisation
+from spikec.passes.open_quantised_arithmetic import OpenQuantisedArithmetic
 from spikec.passes.open_reduction import OpenReduction
 from spikec.passes.open_softmax import OpenSoftmax
 from spikec.passes.place_neurons import PlaceNeurons
@@ -32,6 +35,7 @@ __all__ = [
     "FoldConstants",
     "FuseElementwise",
     "FuseRows",
+    "NarrowFills",
     "OpenGroupNorm",
     "OpenLayerNorm",
     "OpenLpNorm",
@@ -39,6 +43,8 @@ __all__ = [
     "OpenManyInputs",
     "OpenMaxPool",
     "OpenMlOperators",
+    "OpenQuantisation",
+    "OpenQuantisedArithmetic",
     "OpenReduction",
     "OpenSoftmax",
     "Pass",

@@ -4,6 +4,7 @@ import onnx_graphsurgeon as gs
 
 from spikec.passes.operators import is_elementwise
 from spikec.passes.regions import Region, RegionFinder, distinct
+from spikec.passes.value_path import is_discrete
 
 MOST_INPUTS = 2  # a neuron keeps an input estimate for each: more would cost more state than it saves
 
@@ -27,7 +28,10 @@ class _Finder(RegionFinder):
     def region(self, end: gs.Node) -> Region | None:
         if not self._ends_region(end):
             return None
-        nodes = self.between(self.roots[end.outputs[0].name], [end.outputs[0]])
+        roots = self.roots[end.outputs[0].name]
+        nodes = self.between(roots, [end.outputs[0]])
+        if any(map(is_discrete, roots)) or (len(nodes) > 1 and len(roots) > MOST_INPUTS):
+            return None
         inputs = self.inputs(nodes)
         for head in nodes[:-1]:  # affine heads stay in the segment where that costs no further input
             trimmed = [node for node in nodes if node is not head]
@@ -49,10 +53,32 @@ class _Finder(RegionFinder):
             return tuple(joint)
         if self.path.is_affine(node):
             return (node.outputs[0],)
-        return tuple(joint if len(joint) <= MOST_INPUTS else values)
+        if len(joint) <= MOST_INPUTS:
+            return tuple(joint)
+        return tuple(self._traced(values) if any(map(is_discrete, values)) else values)
+
+    def _traced(self, values: list[gs.Tensor]) -> list[gs.Tensor]:
+        """Where ``values`` come from: as near as leaves few tensors and none that is discrete, if anything does.
+
+        The tensor that was made last is traced first: then no tensor comes up twice.
+        """
+        starts = {tensor.name: tensor for tensor in values}
+        while len(starts) > MOST_INPUTS or any(map(is_discrete, starts.values())):
+            makers = [node for tensor in starts.values() for node in tensor.inputs if node.name in self.members]
+            if not makers:
+                break
+            last = max(makers, key=lambda node: self.order[node.name])
+            del starts[last.outputs[0].name]
+            starts.update((tensor.name, tensor) for tensor in self.values(last))
+        return list(starts.values())
 
     def _ends_region(self, node: gs.Node) -> bool:
-        """A nonlinearity ends a region; so does a sum of two nonlinear branches of one tensor."""
+        """A nonlinearity ends a region, but for one that makes booleans or integers: no spikes carry those.
+
+        So does a sum of two nonlinear branches of one tensor.
+        """
+        if is_discrete(node.outputs[0]):
+            return False
         if not self.path.is_affine(node):
             return True
         if self.roots[node.outputs[0].name] == (node.outputs[0],):

@@ -28,7 +28,7 @@ class FoldConstants:
             if not _is_constant(node) or any(is_output(graph, tensor) for tensor in node.outputs):
                 continue
             try:
-                values = _evaluate(node, graph.opset)
+                values = evaluate(node, graph.opset)
             except Exception as error:  # inputs that the operator does not take; the reference raises what it likes
                 record.skip(node, f"it cannot be computed: {error}")
                 continue
@@ -55,7 +55,8 @@ def _refusal(values: list[Any]) -> str | None:
     return None
 
 
-def _evaluate(node: gs.Node, opset: int) -> list[Any]:
+def evaluate(node: gs.Node, opset: int) -> list[Any]:
+    """The outputs of ``node``, whose inputs are constants, by the ONNX reference implementation."""
     feeds = {tensor.name: values_of(tensor) for tensor in node.inputs if tensor.name}
     inputs = [onnx.helper.make_empty_tensor_value_info(name) for name in feeds]
     outputs = [onnx.helper.make_empty_tensor_value_info(tensor.name) for tensor in node.outputs]

@@ -30,10 +30,16 @@ _ONE: frozenset[str] = frozenset("Mul MatMul Einsum".split())
 _NONLINEAR_ELEMENTWISE: frozenset[str] = frozenset(
     "Relu LeakyRelu PRelu ThresholdedRelu Clip Abs Exp Log Sqrt Reciprocal Pow Gelu Sigmoid HardSigmoid HardSwish Tanh "
     "Softplus Softsign Mish Swish Elu Selu Celu Erf Sin Cos Tan Asin Acos Atan Sinh Cosh Asinh Acosh Atanh Sign Floor "
-    "Ceil Round Shrink Max Min Mul Div".split()
+    "Ceil Round Shrink Max Min Mul Div Mod".split()
 )
 # Affine and elementwise: may stand inside a fused chain.
 _LINEAR_ELEMENTWISE: frozenset[str] = frozenset("Add Sub Mul Div Neg Sum".split())
+# Elementwise, of booleans or integers on one side: inside a fused chain, where they make no tensor that carries spikes.
+_DISCRETE_ELEMENTWISE: frozenset[str] = frozenset(
+    "Equal Greater GreaterOrEqual Less LessOrEqual And Or Xor Not IsNaN IsInf Where Cast".split()
+)
+# what a Cast in a chain may turn floats into: narrow integers wrap or saturate, as the processor likes
+_PORTABLE_TYPES = (onnx.TensorProto.FLOAT, onnx.TensorProto.BOOL, onnx.TensorProto.INT32, onnx.TensorProto.INT64)
 
 # One neuron holds a row, a window or a product (granularity "composite").
 _COMPOSITE: dict[str, str] = {
@@ -52,10 +58,7 @@ _REDUCTIONS: frozenset[str] = frozenset(
     "ReduceProd GlobalAveragePool GlobalMaxPool GlobalLpPool".split()
 )
 # Selections: meaningful on the finished output only.
-READOUT_ONLY: frozenset[str] = frozenset(
-    "ArgMax ArgMin TopK NonZero Hardmax NonMaxSuppression Equal Greater GreaterOrEqual Less LessOrEqual And Or Not "
-    "OneHot IsNaN IsInf Where".split()
-)
+READOUT_ONLY: frozenset[str] = frozenset("ArgMax ArgMin TopK NonZero Hardmax NonMaxSuppression OneHot".split())
 CONTROL_FLOW: frozenset[str] = frozenset("If Loop Scan SequenceMap".split())
 WEIGHTED: frozenset[str] = frozenset("Conv ConvTranspose Gemm MatMul Einsum".split())
 
@@ -84,11 +87,23 @@ def settings_are_affine(node: gs.Node) -> bool:
     return not (node.op == "BatchNormalization" and node.attrs.get("training_mode", 0))
 
 
+def settings_are_portable(node: gs.Node) -> bool:
+    """Whether the attributes of ``node`` leave its operator the same on every processor."""
+    return bool(node.op != "Cast" or node.attrs["to"] in _PORTABLE_TYPES)
+
+
 def is_elementwise(op: str, domain: str | None) -> bool:
     """Whether one output element needs one element of each value input (fused chains included)."""
     if domain == FUNCTION_DOMAIN:
         return not is_row_function(op, domain)
-    return domain in (None, "", "ai.onnx") and (op in _NONLINEAR_ELEMENTWISE or op in _LINEAR_ELEMENTWISE)
+    return domain in (None, "", "ai.onnx") and (
+        op in _NONLINEAR_ELEMENTWISE or op in _LINEAR_ELEMENTWISE or op in _DISCRETE_ELEMENTWISE
+    )
+
+
+def is_inside_only(op: str, domain: str | None) -> bool:
+    """Whether the operator may stand in a fused chain, but is no neuron by itself: it compares, chooses or casts."""
+    return domain in (None, "", "ai.onnx") and op in _DISCRETE_ELEMENTWISE
 
 
 def is_reduction(op: str, domain: str | None) -> bool:
@@ -103,6 +118,8 @@ def is_row_function(op: str, domain: str | None) -> bool:
 
 def neuron_kind(node: gs.Node, values: Collection[int]) -> str | None:
     """The kind of neuron that can hold this nonlinearity, or None: unary, binary, many, row, window, product."""
+    if is_inside_only(node.op, node.domain):
+        return None
     if is_elementwise(node.op, node.domain):
         return {1: "unary", 2: "binary"}.get(len(set(values)), "many")
     if is_row_function(node.op, node.domain):

@@ -4,7 +4,15 @@ import numpy as np
 import onnx_graphsurgeon as gs
 
 from spikec.passes.errors import UnsupportedNode
-from spikec.passes.operators import CONTROL_FLOW, FUNCTION_DOMAIN, NEURON_DOMAIN, READOUT_ONLY, neuron_kind
+from spikec.passes.operators import (
+    CONTROL_FLOW,
+    FUNCTION_DOMAIN,
+    NEURON_DOMAIN,
+    READOUT_ONLY,
+    is_inside_only,
+    neuron_kind,
+    settings_are_portable,
+)
 from spikec.passes.records import Record
 from spikec.passes.region_function import add_function, operators_of
 from spikec.passes.surgery import constant, function_of
@@ -60,6 +68,8 @@ def why_no_neuron(node: gs.Node, path: ValuePath, kinds: frozenset[str] = ALL_KI
     kind = kind_of(node, path)
     if kind is None and node.op in READOUT_ONLY:
         return "a selection inside the network", "make it the last operator, behind all weights, where it is a readout"
+    if kind is None and is_inside_only(node.op, node.domain):
+        return _why_not_inside(node)
     if kind is None:
         operator = f"operator of domain {node.domain}" if node.domain else "operator"
         way_out = "replace it in the model or ask for it with its ONNX definition"
@@ -69,6 +79,17 @@ def why_no_neuron(node: gs.Node, path: ValuePath, kinds: frozenset[str] = ALL_KI
     if kind not in kinds:
         return f"a {kind} neuron is not strict", "compile with --granularity composite"
     return None
+
+
+def _why_not_inside(node: gs.Node) -> tuple[str, str]:
+    """Why a comparison, a choice or a cast is still there: where it is part of a neuron, it has gone into it."""
+    if not settings_are_portable(node):
+        return "a cast to a type that processors round to in their own ways", "cast to int32 or int64, or leave it out"
+    way_out = (
+        "let what it is made of and what it decides be elementwise in two tensors at most, all else being constants, "
+        "or put it behind all weights, where it is a readout"
+    )
+    return "booleans or integers that are no part of one elementwise neuron", way_out
 
 
 def place_neuron(graph: gs.Graph, node: gs.Node, positions: tuple[int, ...], kind: str, **attrs: str) -> gs.Node:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import onnx_graphsurgeon as gs
 
-from spikec.passes.operators import FUNCTION_DOMAIN
+from spikec.passes.operators import FUNCTION_DOMAIN, settings_are_portable
 from spikec.passes.records import Record
 from spikec.passes.region_function import add_function
 from spikec.passes.value_path import ValuePath
@@ -85,7 +85,7 @@ class RegionFinder(ABC):
     def _is_member(self, node: gs.Node) -> bool:
         values = self.path.positions(node)
         constants = all(isinstance(t, gs.Constant) or not t.name for i, t in enumerate(node.inputs) if i not in values)
-        plain = len(node.outputs) == 1 and self.allows(node)
+        plain = len(node.outputs) == 1 and self.allows(node) and settings_are_portable(node)
         return plain and constants and bool(values) and not self.path.is_readout(node)
 
 

@@ -15,6 +15,7 @@ def plain_broadcasts(graph: gs.Graph) -> list[str]:
 
     before: x -> ReduceL2 -> n -> Expand(shape of x) -> m;  x / m       after: x -> ReduceL2 -> n;  x / n
     before: x -> ReduceMean(keepdims=0) -> n -> Reshape(N, L, 1)        after: n -> Unsqueeze(-1)
+    before: x -> ReduceMean -> n -> Reshape(N, L, 1) -> r;  x - r        after: x - n
 
     Returns the names of the nodes that are gone or have become others.
     """
@@ -24,17 +25,23 @@ def plain_broadcasts(graph: gs.Graph) -> list[str]:
     for node in list(graph.nodes):
         if path.positions(node) != (0,) or node.domain not in (None, "", "ai.onnx"):
             continue
-        if (node.op == "Reshape" and _to_unsqueeze(node)) or (node.op == "Expand" and _drop_expand(graph, node)):
+        if (node.op == "Reshape" and _plain_reshape(graph, node)) or (
+            node.op == "Expand" and _drop_expand(graph, node)
+        ):
             names.append(node.name)
     graph.cleanup()
     return names
 
 
-def _to_unsqueeze(node: gs.Node) -> bool:
+def _plain_reshape(graph: gs.Graph, node: gs.Node) -> bool:
+    """Make an Unsqueeze of a Reshape that does no more, and nothing of one that changes nothing."""
     source, target = known_shape(node.inputs[0]), reshaped(node)
     axes = None if source is None or target is None else _inserted(source, target)
-    if not axes:
+    if axes is None or (not axes and is_output(graph, node.outputs[0])):
         return False
+    if not axes:
+        bypass(node)
+        return True
     node.op, node.attrs = "Unsqueeze", {}
     node.inputs[1] = constant(f"{node.name}/axes", np.array(axes, np.int64))
     node.outputs[0].shape = target

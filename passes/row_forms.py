@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import onnx_graphsurgeon as gs
 
 from spikec.passes.operators import is_elementwise
@@ -9,6 +10,7 @@ from spikec.passes.surgery import int_vector, values_of
 
 # For each axis of a tensor the axis of the root that it runs along; None where it is known to have one element.
 Form = tuple[int | None, ...]
+Parameters = Sequence[np.ndarray | None]
 
 
 class RowForms:
@@ -22,17 +24,21 @@ class RowForms:
         self.sizes = list(root.shape)
         self.whole: Form = tuple(None if size == 1 else i for i, size in enumerate(self.sizes))
         self.forms: dict[str, Form | None] = {root.name: self.whole}
+        self.own: dict[str, Form | None] = {root.name: self.whole}  # the same, had parameters but one element
         for node in nodes:
-            self.forms[node.outputs[0].name] = self._form(node)
+            output = node.outputs[0].name
+            self.forms[output] = self._form(node, self.forms, [*map(values_of, node.inputs)])
+            self.own[output] = self._form(node, self.own, [])
 
     def is_whole(self, tensor: gs.Tensor) -> bool:
-        """Whether ``tensor`` has the shape of the root."""
-        return self.forms[tensor.name] == self.whole
+        """Whether ``tensor`` has the shape of the root, and not from parameters alone."""
+        return self.forms[tensor.name] == self.whole == self.own[tensor.name]
 
-    def _form(self, node: gs.Node) -> Form | None:
+    def _form(self, node: gs.Node, forms: dict[str, Form | None], parameters: Parameters) -> Form | None:
         if is_elementwise(node.op, node.domain):
-            return self._joined(node)
-        form = self.forms[node.inputs[0].name]
+            operands = [forms[t.name] for t in node.inputs if t.name in forms]
+            return self._joined(operands, [values.shape for values in parameters if values is not None])
+        form = forms[node.inputs[0].name]
         if form is None:
             return None
         if node.op.startswith("Global"):
@@ -40,10 +46,11 @@ class RowForms:
         rule = {"Unsqueeze": _unsqueezed, "Squeeze": _squeezed}.get(node.op, _reduced)
         return rule(node, form)
 
-    def _joined(self, node: gs.Node) -> Form | None:
-        """Operands meet from the right; where they run, they must run along the same axis of the root."""
-        operands = [self.forms[t.name] for t in node.inputs if t.name in self.forms]
-        shapes = [values.shape for values in map(values_of, node.inputs) if values is not None]
+    def _joined(self, operands: list[Form | None], shapes: list[tuple[int, ...]]) -> Form | None:
+        """Operands meet from the right; where they run, they must run along the same axis of the root.
+
+        A parameter of the size that the root has there brings back an axis that was reduced: scale * deviation.
+        """
         if any(operand is None for operand in operands):
             return None
         known = [operand for operand in operands if operand is not None]
@@ -52,6 +59,8 @@ class RowForms:
         for place in range(-rank, 0):
             axes = {operand[place] for operand in known if len(operand) >= -place} - {None}
             sizes = {shape[place] for shape in shapes if len(shape) >= -place} - {1}
+            if sizes and not axes and place >= -len(self.sizes):
+                axes = {len(self.sizes) + place}
             if len(axes) > 1 or (sizes and sizes != {self.sizes[axis] for axis in axes if axis is not None}):
                 return None
             form.append(axes.pop() if axes else None)

@@ -6,6 +6,7 @@ from spikec.passes.operators import is_elementwise, is_reduction
 from spikec.passes.records import Skip
 from spikec.passes.regions import Region, RegionFinder
 from spikec.passes.row_forms import RowForms
+from spikec.passes.value_path import is_discrete
 
 
 def find_rows(graph: gs.Graph) -> tuple[list[Region], list[Skip]]:
@@ -32,7 +33,7 @@ class _Finder(RegionFinder):
 
         So consecutive rows are one, and an affine head stays in the segment.
         """
-        if not is_elementwise(end.op, end.domain):
+        if not is_elementwise(end.op, end.domain) or is_discrete(end.outputs[0]):
             return None
         found, starts = self._trace(end)
         shaped = [region for region in found if _keeps_shape(region)]
@@ -101,4 +102,8 @@ class _Finder(RegionFinder):
 
 def _keeps_shape(region: Region) -> bool:
     root = region.inputs[0]
-    return root.shape is not None and RowForms(root, region.nodes).is_whole(region.end.outputs[0])
+    return (
+        root.shape is not None
+        and not is_discrete(root)
+        and RowForms(root, region.nodes).is_whole(region.end.outputs[0])
+    )

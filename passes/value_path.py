@@ -57,9 +57,11 @@ class ValuePath:
         return node.op not in _SHAPE_ONLY and bool(self.positions(node))
 
     def is_affine(self, node: gs.Node) -> bool:
-        """Whether ``node`` is affine in its value inputs."""
+        """Whether ``node`` is affine in its value inputs; in booleans and integers, which jump, nothing is."""
+        positions = self.positions(node)
         standard = node.domain in (None, "", "ai.onnx")
-        return standard and is_affine(node.op, self.positions(node)) and settings_are_affine(node)
+        jumps = any(is_discrete(node.inputs[i]) for i in positions)
+        return standard and not jumps and is_affine(node.op, positions) and settings_are_affine(node)
 
     def is_readout(self, node: gs.Node) -> bool:
         """Whether ``node`` lies at or behind a nonlinearity that has no weights behind it and feeds outputs only."""
@@ -68,6 +70,11 @@ class ValuePath:
     def is_nonlinearity(self, node: gs.Node) -> bool:
         """Whether ``node`` has to become a neuron: on the path, not affine, not part of the readout."""
         return self.on_path(node) and not self.is_affine(node) and not self.is_readout(node)
+
+
+def is_discrete(tensor: gs.Tensor) -> bool:
+    """Whether ``tensor`` is known to hold booleans or integers: no sum of events can follow it."""
+    return element_type(tensor) not in _FLOATS
 
 
 def _makes_values(node: gs.Node) -> bool:

@@ -17,6 +17,13 @@ Preset = Annotated[str, typer.Option(help="default, or paper: the configuration 
 Dynamics = Annotated[
     str | None, typer.Option(help="signgd, or subgradient: integrate-and-fire, for ReLU networks.", show_default=False)
 ]
+Quantisation = Annotated[
+    str | None,
+    typer.Option(
+        help="Quantised activations: staircase neurons, or drop: in float, which changes the outputs.",
+        show_default=False,
+    ),
+]
 Granularity = Annotated[
     str | None,
     typer.Option(

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.progress import Progress as Bar
 
-from spikec.cli.arguments import Dynamics, Granularity, Json, Model, Preset
+from spikec.cli.arguments import Dynamics, Granularity, Json, Model, Preset, Quantisation
 from spikec.cli.output import print_json, print_warnings, progress_bar
 
 _HIDE = {"show_default": False}
@@ -31,6 +31,7 @@ def compile_(
     ] = None,
     coding: Annotated[str | None, typer.Option(help="Input coding: direct, float or spike.", **_HIDE)] = None,
     granularity: Granularity = None,
+    quantisation: Quantisation = None,
     ranges: Annotated[str | None, typer.Option(help="Scale every neuron by its range, or relu only.", **_HIDE)] = None,
     range_rule: Annotated[str | None, typer.Option(help="max, or percentile:P.", **_HIDE)] = None,
     range_per: Annotated[str | None, typer.Option(help="One range a tensor or a channel.", **_HIDE)] = None,
@@ -54,6 +55,7 @@ def compile_(
         dead_zone=dead_zone,
         coding=coding,
         granularity=granularity,
+        quantisation=quantisation,
         ranges=ranges,
         range_rule=range_rule,
         range_per=range_per,

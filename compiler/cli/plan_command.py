@@ -4,7 +4,7 @@ from collections import Counter
 
 import typer
 
-from spikec.cli.arguments import Dynamics, Granularity, Json, Model, Preset
+from spikec.cli.arguments import Dynamics, Granularity, Json, Model, Preset, Quantisation
 from spikec.cli.output import print_json, print_table
 
 UNSUPPORTED = 3
@@ -16,6 +16,7 @@ def plan(
     preset: Preset = "default",
     dynamics: Dynamics = None,
     granularity: Granularity = None,
+    quantisation: Quantisation = None,
     as_json: Json = False,
 ) -> int:
     """Say what becomes of every node: linear, neuron, readout, constant, or unsupported with the reason.
@@ -25,7 +26,7 @@ def plan(
     from spikec.fates import FATES
     from spikec.planning import plan as make_plan
 
-    result = make_plan(model, preset=preset, dynamics=dynamics, granularity=granularity)
+    result = make_plan(model, preset=preset, dynamics=dynamics, granularity=granularity, quantisation=quantisation)
     if as_json:
         print_json(result.as_dict())
         return UNSUPPORTED if result.unsupported else 0

@@ -43,7 +43,17 @@ MIDDLES = {
         "last",
     ],
     "[best] h, i = TopK<axis = 1>(a, six)": ["'best'", "TopK", "last"],
-    "[round] q = QuantizeLinear(a, one) [back] h = DequantizeLinear(q, one)": ["'round'", "QuantizeLinear", "replace"],
+    "[round] q, s, z = DynamicQuantizeLinear(a) [back] h = DequantizeLinear(q, s, z)": [
+        "'round'",
+        "DynamicQuantizeLinear",
+        "quantize_static",
+    ],
+    "[eight] q = QuantizeLinear(a, one) [twice] p = Add(q, q) [back] h = DequantizeLinear(p, one)": [
+        "'twice'",
+        "Add",
+        "quantised integers",
+        "QuantFormat.QDQ",
+    ],
     "[noise] r = RandomNormalLike(a) [mix] h = Mul(r, a)": ["'noise'", "RandomNormalLike", "replace"],
     "[wrap] o = Optional(a) [open] h = OptionalGetElement(o)": ["'wrap'", "Optional", "tensor"],
     "[misfit] h = MatMul(a, tall)": ["misfit", "MatMul"],
@@ -70,7 +80,7 @@ def test_networks_that_cannot_be_converted(refused: Callable[..., None], middle:
 
 
 @pytest.mark.parametrize(
-    "middle", [m for m in MIDDLES if NAMES[m] in ("pick", "best", "round", "noise")], ids=NAMES.get
+    "middle", [m for m in MIDDLES if NAMES[m] in ("pick", "best", "round", "twice", "noise")], ids=NAMES.get
 )
 def test_the_plan_names_what_stands_in_the_way(cli: Callable[..., object], middle: str) -> None:
     _write(middle)

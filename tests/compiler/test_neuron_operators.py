@@ -47,6 +47,7 @@ CALLS = {
     "ReduceLogSumExp": "ReduceLogSumExp(b, axes)",
     "ReduceSumSquare": "ReduceSumSquare(b, axes)",
     "ReduceProd": "ReduceProd(p, axes)",
+    "Mod": "Mod<fmod = 1>(b, half)",
     "MatMul": "MatMul(b, n)",
     "Gemm": "Gemm(f, f2)",
     "Conv": "Conv(b, k)",
@@ -68,7 +69,7 @@ CONSTANTS = {
 }
 NEEDS = {"p": "e0 = Exp(n) p = Add(e0, least)", "q": "q = Add(n, two)"}
 OPSET = {"GroupNormalization": 21, "RMSNormalization": 23, "Swish": 24}
-JUMPS = ("Sign", "Floor", "Ceil", "Round", "ThresholdedRelu")  # an estimate a little off is on the other side
+JUMPS = ("Sign", "Floor", "Ceil", "Round", "ThresholdedRelu", "Mod")  # an estimate a little off is on the other side
 
 
 def model_of(op):

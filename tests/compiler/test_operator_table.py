@@ -22,12 +22,16 @@ SPOT_CHECKS = {
     "Relu": ("", "unary", "as it is", ""),
     "Mul": ("A or B", "binary", "as it is", ""),
     "Gemm": ("A and C, or B and C", "product", "as it is", ""),
-    "Where": ("X and Y", "", "", ""),
+    "Where": ("X and Y", "", "", "inside an elementwise neuron"),
+    "Greater": ("", "", "", "inside an elementwise neuron"),
+    "Cast": ("input (to float32)", "", "", "inside an elementwise neuron; computed at compile time, or a wire"),
     "Max": ("", "unary, binary, many", "as it is; many: opened", ""),
     "Softmax": ("", "row", "opened", ""),
     "MaxPool": ("", "window", "opened", ""),
     "Conv": ("X", "product", "as it is", "refused where values reach W or B alone"),
     "TopK": ("", "", "", SELECTION),
+    "QuantizeLinear": ("", "", "", "unary neuron"),
+    "QLinearConv": ("", "", "", "opened into DequantizeLinear, Conv and QuantizeLinear"),
     "GRU": ("", "", "", NO_FORM),
     "Loop": ("", "", "", NOT_KNOWN),
     "Shape": ("", "", "", "depends on shapes only"),
@@ -84,7 +88,7 @@ def test_granularity_strict_has_or_opens_every_neuron():
         assert (row.strict == "as it is") is (set(row.neuron.split(", ")) <= STRICT_KINDS)
 
 
-@pytest.mark.parametrize("call", ["Mod<fmod = 1>(b, b)", "Hardmax(b)", "Det(b)"])
+@pytest.mark.parametrize("call", ["Hardmax(b)", "Det(b)"])
 def test_what_is_refused_inside_a_network_is_a_readout_behind_it(call):
     inside = _network(call, 'y = Einsum<equation = "...,->...">(z, unit)')
     refusals = [node.detail.split(";")[0] for node in spikec.plan(inside).nodes if node.fate == "unsupported"]

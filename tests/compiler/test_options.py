@@ -26,6 +26,7 @@ DEFAULTS = {
     "range_rule": "max",
     "range_per": "tensor",
     "initial": "zero",
+    "quantisation": "staircase",
     "seed": 0,
 }
 PAPER = {"schedule": "exponential", "dead_zone": 0.0, "coding": "float", "granularity": "strict", "ranges": "relu"}
@@ -37,6 +38,7 @@ CHOICES = {
     "ranges": "every, relu",
     "range_per": "tensor, channel",
     "initial": "zero, mean",
+    "quantisation": "staircase, drop",
 }
 RULE = "range rule is '{}'; write max, or percentile:P with P above 0 and up to 100"
 

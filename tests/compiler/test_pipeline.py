@@ -20,7 +20,8 @@ def names(**options):
 
 
 CANONICAL = [
-    "FoldConstants", "UnifyPrecision", "RemoveIdentity", "CancelTransposes", "FoldBatchNorm", "FuseElementwise",
+    "OpenQuantisedArithmetic", "FoldConstants", "OpenQuantisation", "UnifyPrecision", "RemoveIdentity",
+    "CancelTransposes", "FoldBatchNorm", "NarrowFills", "FuseElementwise",
 ]  # fmt: skip
 COMPOSITE = [*CANONICAL[:-1], "FuseRows", CANONICAL[-1]]
 

@@ -68,11 +68,13 @@ def _channels(s: Shape, w: Callable[..., np.ndarray]) -> Arrays:
 # An estimate passes beyond the values of what it estimates. So a domain is guarded in the same fused neuron.
 _WITHIN = "{y}a = Tanh({x}) {y}b = Mul({y}a, {high}) {y} = "
 _POSITIVE = "{y}a = Abs({x}) {y}b = Add({y}a, {one}) {y} = "
-_OFF = "{y}a = Add({x}, {odd}) {y} = "  # sums of spikes do not meet the jump of what follows
+_SHIFTED = "{y}a = Add({x}, {odd}) "
+_OFF = _SHIFTED + "{y} = "  # sums of spikes do not meet the jump of what follows
 GUARDED = {
     **{op: f"{_WITHIN}{op}({{y}}b)" for op in ("Acos", "Asin", "Atanh", "Tan")},
     **{op: f"{_POSITIVE}{op}({{y}}b)" for op in ("Acosh", "Log", "Sqrt", "Reciprocal")},
     **{op: f"{_OFF}{op}({{y}}a)" for op in ("Sign", "Floor", "Ceil", "Round", "ThresholdedRelu")},
+    "Mod": f"{_OFF}Mod<fmod = 1>({{y}}a, {{high}})",
     "Pow": f"{_POSITIVE}Pow({{y}}b, {{slope}})",
     "Clip": "{y} = Clip({x}, {low}, {high})",
     "PRelu": "{y} = PRelu({x}, {slope})",
@@ -97,6 +99,28 @@ BINARY = {
         "Clip of three": "{y}a = ReduceMean<keepdims = 0>({z}) {y}b = Add({y}a, {one}) {y} = Clip({x}, {y}a, {y}b)",
     }.items()
 }
+# Chains that compare, in one tensor or two. An estimate that is the other one, or a sum of spikes, meets no jump.
+PIECEWISE = {
+    name: Entry(text, _numbers)
+    for name, text in {
+        "Where": "{y}a = Greater({x}, {odd}) {y}b = Tanh({x}) {y} = Where({y}a, {x}, {y}b)",
+        "Where by Cast": (
+            "{y}a = Less({x}, {odd}) {y}b = Not({y}a) {y}c = Cast<to = 1>({y}b) {y}d = Cast<to = 1>({y}a) "
+            "{y}e = Sigmoid({x}) {y}f = Mul({y}c, {x}) {y}g = Mul({y}d, {y}e) {y} = Add({y}f, {y}g)"
+        ),
+        "step": "{y}a = GreaterOrEqual({x}, {odd}) {y} = Cast<to = 1>({y}a)",
+        "between": (
+            f"{_SHIFTED}{{y}}b = LessOrEqual({{y}}a, {{high}}) {{y}}c = Less({{y}}a, {{low}}) "
+            "{y}d = Not({y}c) {y}e = And({y}b, {y}d) {y}f = Abs({x}) {y} = Where({y}e, {x}, {y}f)"
+        ),
+        "truncation": f"{_SHIFTED}{{y}}b = Cast<to = 7>({{y}}a) {{y}} = Cast<to = 1>({{y}}b)",
+        "choice of two": (
+            f"{_SHIFTED}{{y}}b = Greater({{y}}a, {{z}}) {{y}}c = Mul({{z}}, {{slope}}) "
+            "{y} = Where({y}b, {x}, {y}c)"
+        ),
+        "choice by a third": "{y}a = Greater({x}, {odd}) {y}b = Mul({x}, {slope}) {y} = Where({y}a, {z}, {y}b)",
+    }.items()
+}
 _LIFTED = "{y}a = Softplus({x}) {y}b = Add({y}a, {lift}) {y} = "  # the lift is more than a neuron goes below zero
 ROWS = {
     **{
@@ -117,6 +141,12 @@ ROWS = {
         lambda s: _image(s) and s[1] % 2 == 0,
     ),
     "LRN": Entry("{y} = LRN<size = 3>({x})", fits=_image),
+    "above the mean": Entry(
+        "{y}a = ReduceMean({x}, {last}) {y}b = Sub({x}, {y}a) {y}c = Greater({y}b, {off}) "
+        "{y} = Where({y}c, {x}, {off})",
+        lambda s, w: {"last": ints(-1), "off": scalar(0.1237)},
+        _rowed,
+    ),
 }
 WINDOWS = {
     "MaxPool": Entry("{y} = MaxPool<kernel_shape = [2, 2], strides = [1, 2]>({x})", fits=_roomy),
@@ -212,7 +242,7 @@ LINEAR = {
     ),
 }
 # what a network is made of, the common tables twice
-TABLES = [LINEAR, UNARY, BINARY, ROWS, {**WINDOWS, **PRODUCTS}, LINEAR, UNARY]
+TABLES = [LINEAR, UNARY, BINARY, PIECEWISE, ROWS, {**WINDOWS, **PRODUCTS}, LINEAR, UNARY]
 
 
 def operators_drawn() -> set[str]:

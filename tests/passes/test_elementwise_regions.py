@@ -8,7 +8,8 @@ from spikec.passes import FuseElementwise
 from spikec.passes.elementwise_regions import MOST_INPUTS, find_regions
 from spikec.passes.graph_io import import_graph
 from spikec.passes.operators import is_elementwise, neuron_operators
-from tests.models.graphs import normal, parse, run_model, run_pass, scalar
+from spikec.passes.value_path import ValuePath
+from tests.models.graphs import keeps_outputs, normal, operators, parse, run_model, run_pass, scalar
 
 CONSTANTS = {
     "half": scalar(0.5),
@@ -17,6 +18,7 @@ CONSTANTS = {
     "high": scalar(1),
     "slope": normal(4, seed=1),
     "k": normal(4, seed=2),
+    "mask": normal(4, seed=6) > 0,
 }
 W = normal(4, 4, seed=3)
 
@@ -63,6 +65,30 @@ def model_of(nodes, inputs=("x", "z"), outputs=("y",)):
         ("h = Mul(z, two) s = Sigmoid(h) a = Mul(x, s) y = MatMul(a, w)", [(["Sigmoid", "Mul"], ["h", "x"])]),
         # a sum of two tensors is a tensor of its own: f(x + z)
         ("h = Add(x, z) s = Sigmoid(h) a = Mul(h, s) y = MatMul(a, w)", [(["Sigmoid", "Mul"], ["h"])]),
+        # a comparison and what it decides
+        ("c = Greater(x, half) e = Exp(x) a = Where(c, x, e) y = MatMul(a, w)", [(["Greater", "Exp", "Where"], ["x"])]),
+        # a step is a neuron
+        ("c = Greater(x, half) a = Cast<to = 1>(c) y = MatMul(a, w)", [(["Greater", "Cast"], ["x"])]),
+        # and what it is added to stays outside
+        ("c = Less(x, half) s = Cast<to = 1>(c) a = Add(x, s) y = MatMul(a, w)", [(["Less", "Cast"], ["x"])]),
+        # the larger of two tensors
+        ("c = Greater(x, z) a = Where(c, x, z) y = MatMul(a, w)", [(["Greater", "Where"], ["x", "z"])]),
+        # a linear head is outside, but not where it makes booleans
+        (
+            "h = Sub(x, k) c = Cast<to = 9>(h) a = Where(c, half, two) y = MatMul(a, w)",
+            [(["Cast", "Where"], ["h"])],
+        ),
+        # of a fixed choice nothing is a nonlinearity
+        ("a = Where(mask, x, half) b = Exp(a) y = MatMul(b, w)", [(["Exp"], ["a"])]),
+        # three tensors meet, of which one comes from the others
+        (
+            "m = Mul(x, z) s = Mul(m, half) c = Greater(m, half) a = Where(c, x, s) y = MatMul(a, w)",
+            [(["Mul", "Greater", "Where"], ["m", "x"]), (["Mul"], ["x", "z"])],
+        ),
+        # a choice by one tensor between two more
+        ("u = MatMul(z, w) c = Greater(x, half) a = Where(c, z, u) y = MatMul(a, w)", []),
+        # a choice that is not elementwise
+        ("c = Greater(x, half) e = Flatten(c) a = Where(e, x, half) y = MatMul(a, w)", []),
         # the readout is nobody's neuron
         ("f = MatMul(x, w) s = Sigmoid(f) y = Mul(f, s)", []),
         # nothing but linear operators
@@ -81,6 +107,16 @@ def test_an_inner_tensor_with_a_consumer_outside_is_computed_twice():
 def test_an_inner_tensor_that_is_an_output_is_computed_twice():
     nodes = "s = Sigmoid(x) a = Mul(x, s) y = MatMul(a, w)"
     assert regions(nodes, outputs=("y", "s")) == [(["Sigmoid", "Mul"], ["x"]), (["Sigmoid"], ["x"])]
+
+
+def test_a_choice_that_is_an_output_too_is_made_twice():
+    nodes = "c = Greater(x, half) a = Where(c, x, half) y = MatMul(a, w)"
+    text = f"g (float[N, 4] x) => (float[N, 4] y, bool[N, 4] c) {{ {nodes} }}"
+    model = parse(text, w=W, **CONSTANTS)
+    fused, _ = keeps_outputs(FuseElementwise(), model, {"x": normal(3, 4, seed=4)})
+    assert operators(fused)[:2] == ["Greater", "MatMul"] and len(fused.graph.node) == 3
+    graph = import_graph(fused)
+    assert {node.op for node in graph.nodes if ValuePath(graph).is_readout(node)} == {"Greater"}
 
 
 def test_three_roots_are_not_joined():
@@ -109,6 +145,7 @@ SINGLE = {
     "Add": "Add(k, {0})",
     "Sub": "Sub(half, {0})",
     "Sum": "Sum({0}, k, half)",
+    "Mod": "Mod<fmod = 1>({0}, half)",
 }
 DOUBLE = [
     "Mul({0}, {1})",
@@ -122,6 +159,7 @@ DOUBLE = [
     "Max({0}, {1}, {2})",
     "Clip({0}, low, high)",
     "PRelu({0}, {1})",
+    "Mod<fmod = 1>({0}, {1})",
 ]
 ELEMENTWISE = [
     op for op in neuron_operators() if is_elementwise(op, "") and onnx.defs.has(op, max_inclusive_version=20)

@@ -49,6 +49,7 @@ CENTRE = "m = ReduceMean(x, last) c = Sub(x, m)"
 VARIANCE = "v = ReduceMean(q, last) u = Add(v, eps)"
 STABLE = "h = ReduceMax(x, last) d = Sub(x, h) e = Exp(d) t = ReduceSum(e, last)"
 RMS = f"q = Mul(x, x) {VARIANCE} r = Sqrt(u)"
+KERAS = f"{CENTRE} q = Mul(c, c) {VARIANCE} r = Sqrt(u) i = Reciprocal(r)"
 
 # name -> what the row is made of, and what stays outside beside the MatMul
 ROWS = {
@@ -97,6 +98,23 @@ ROWS = {
         f"{CENTRE} q = Mul(c, c) v = ReduceMean(q, last) u = Add(v, eps) i = Div(q, u) s = Sigmoid(i) a = Mul(x, s)",
         [],
     ),
+    "keras layer norm": (f"{KERAS} g = Mul(i, gamma) p = Mul(x, g) n = Mul(m, g) b = Sub(beta, n) a = Add(p, b)", []),
+    "keras layer norm, mean negated": (
+        f"{KERAS} g = Mul(gamma, i) o = Neg(m) n = Mul(o, g) b = Add(n, beta) p = Mul(x, g) a = Add(b, p)",
+        [],
+    ),
+    "keras layer norm without scale": (f"{KERAS} n = Mul(m, i) b = Sub(beta, n) p = Mul(x, i) a = Add(p, b)", []),
+    "keras layer norm without centre": (f"{KERAS} g = Mul(i, gamma) n = Mul(m, g) p = Mul(x, g) a = Sub(p, n)", []),
+    "keras layer norm, axes turned by a reshape": (
+        f"{CENTRE.replace('Sub(x, m)', 'Sub(x, m1)').replace(' c', ' m1 = Reshape(m, unit) c')} q = Mul(c, c) "
+        f"{VARIANCE} r = Sqrt(u) i = Reciprocal(r) g = Mul(i, gamma) n = Mul(m, g) p = Mul(x, g) a = Sub(p, n)",
+        [],
+    ),
+    "scale on the deviation": (
+        f"{KERAS} g = Mul(i, gamma) n = Mul(c, g) a = Add(n, beta)",
+        ["Add", "ReduceMean", "Sub"],
+    ),
+    "above the mean": ("m = ReduceMean(x, last) c = Greater(x, m) a = Where(c, x, eps)", []),
     "squeezed and unsqueezed": (
         "q = Mul(x, x) v = ReduceMean<keepdims = 0>(q, last) k = Mul(v, many) k1 = Unsqueeze(k, last) u = Add(k1, eps) "
         "r = Sqrt(u) a = Div(x, r)",

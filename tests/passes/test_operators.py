@@ -10,6 +10,7 @@ from spikec.passes.operators import (
     affine_operators,
     is_affine,
     is_elementwise,
+    is_inside_only,
     neuron_kind,
     neuron_operators,
 )
@@ -28,10 +29,17 @@ def test_every_affine_operator_is_affine_in_some_input(op):
     assert is_affine(op, {0}) or is_affine(op, {1})
 
 
-@pytest.mark.parametrize("op", sorted((READOUT_ONLY | CONTROL_FLOW) - {"Where"}))
+@pytest.mark.parametrize("op", sorted(READOUT_ONLY | CONTROL_FLOW))
 def test_selections_and_control_flow_are_neither_affine_nor_a_neuron(op):
     assert not is_affine(op, {0})
     assert neuron_kind(gs.Node(op), {0}) is None
+
+
+@pytest.mark.parametrize("op", ["Equal", "Greater", "LessOrEqual", "And", "Not", "Xor", "IsNaN", "Where", "Cast"])
+def test_what_compares_or_chooses_is_part_of_a_chain_and_no_neuron_by_itself(op):
+    assert is_elementwise(op, "") and is_inside_only(op, "") and not is_inside_only(op, FUNCTION_DOMAIN)
+    assert neuron_kind(gs.Node(op), {0}) is None and neuron_kind(gs.Node(op), {0, 1}) is None
+    assert onnx.defs.has(op)
 
 
 @pytest.mark.parametrize("op", neuron_operators())

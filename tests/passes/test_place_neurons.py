@@ -23,9 +23,12 @@ FEEDS = {"x": normal(2, 3, 4, 4), "z": normal(2, 3, 4, 4, seed=1)}
 CONSTANTS = {"slope": normal(3, 1, 1), "low": scalar(-1), "high": scalar(1), "s": normal(4), "two": scalar(2)}
 
 
-def model_of(nodes):
+NO_PART = "booleans or integers that are no part of one elementwise neuron"
+
+
+def model_of(nodes, **more):
     text = f"""g (float[N, 3, 4, 4] x, float[N, 3, 4, 4] z) => (float[N, 2, A, B] y) {{ {nodes} y = Conv(a, w) }}"""
-    return parse(text, w=normal(2, 3, 1, 1), **CONSTANTS)
+    return parse(text, w=normal(2, 3, 1, 1), **CONSTANTS, **more)
 
 
 def placed(nodes, granularity="composite"):
@@ -162,8 +165,37 @@ def test_a_selection_inside_the_network():
 
 
 def test_rounding_inside_the_network_by_a_cast():
+    """FuseElementwise, which does not run here, makes one neuron of a cast to integers and the cast back."""
     node, op, reason, _ = refusal("[round] i = Cast<to = 7>(x) a = Cast<to = 1>(i)")
-    assert (node, op, reason) == ("round", "Cast", "operator has no spiking form yet")
+    assert (node, op, reason) == ("round", "Cast", NO_PART)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "op"),
+    [
+        # the choice is not elementwise
+        ("[here] c = Greater(x, low) k = Cast<to = 7>(c) r = ReduceSum(k) a = Cast<to = 1>(r)", "Greater"),
+        ("[here] c = Less(x, low) t = Transpose<perm = [0, 1, 3, 2]>(c) a = Where(t, x, low)", "Less"),
+        # three tensors: an estimate would be kept of each
+        ("[here] c = Greater(x, low) v = Conv(x, u) a = Where(c, z, v)", "Greater"),
+        # a parameter that is computed
+        ("s = Size(x) f = Cast<to = 1>(s) [here] c = Greater(x, f) a = Where(c, x, low)", "Greater"),
+        ("[here] n = IsNaN(x) e = Flatten(n) f = Flatten(x) g = Where(e, low, f) a = Reshape(g, back)", "IsNaN"),
+    ],
+)
+def test_booleans_that_leave_the_neuron(nodes, op):
+    model = model_of(nodes, u=normal(3, 3, 1, 1), back=ints(0, 3, 4, 4))
+    with pytest.raises(UnsupportedNode) as refused:
+        run_pass(PlaceNeurons(), run_pass(FuseElementwise(), run_pass(FuseRows(), model)[0])[0])
+    assert (refused.value.node, refused.value.op, refused.value.reason) == ("here", op, NO_PART)
+    assert "elementwise in two tensors at most" in refused.value.way_out
+
+
+def test_a_cast_to_narrow_integers():
+    fused, record = run_pass(FuseElementwise(), model_of("[here] i = Cast<to = 2>(x) a = Cast<to = 1>(i)"))
+    assert record.rewrote == []
+    with pytest.raises(UnsupportedNode, match="processors round to in their own ways; cast to int32 or int64"):
+        run_pass(PlaceNeurons(), fused)
 
 
 def test_an_output_besides_the_first():

@@ -116,7 +116,18 @@ def test_a_reshape_that_adds_ones_is_an_unsqueeze(name):
     assert operators(model) == ["Div", "ReduceL2", "Unsqueeze"] and names == ["k"]
 
 
-@pytest.mark.parametrize("reshape", ["f = Reshape(n, pairs)", "f = Reshape(n, same)"])
-def test_other_reshapes_stay(reshape):
-    model, names = plain(f"n = ReduceL2<keepdims = 0>(x, last) {reshape} y = Sqrt(f)")
+def test_other_reshapes_stay():
+    model, names = plain("n = ReduceL2<keepdims = 0>(x, last) f = Reshape(n, pairs) y = Sqrt(f)")
     assert count(model, "Reshape") == 1 and names == []
+
+
+@pytest.mark.parametrize("name", ["same", "keep"])
+def test_a_reshape_to_its_own_shape_is_gone(name):
+    keepdims = int(name == "keep")
+    model, names = plain(f"n = ReduceL2<keepdims = {keepdims}>(x, last) f = Reshape(n, {name}) y = Sqrt(f)")
+    assert operators(model) == ["ReduceL2", "Sqrt"] and names == ["f"]
+
+
+def test_a_reshape_to_its_own_shape_that_is_an_output_stays():
+    _, names = plain("n = ReduceL2(x, last) f = Reshape(n, keep) y = Div(x, f)", outputs=("y", "f"))
+    assert names == []

@@ -51,7 +51,7 @@ def form(nodes, shape="N, 4, 4, 1", root="x"):
         ("y = Mul(x, scalar)", (0, 1, 2)),
         ("y = Mul(row, x)", (0, 1, 2)),
         ("y = PRelu(x, slope)", (0, 1, 2)),
-        ("r = ReduceMax(x, last) y = Mul(r, row)", None),
+        ("r = ReduceMax(x, last) y = Mul(r, row)", (0, 1, 2)),
         ("r = ReduceMax(x, last) y = Mul(r, column)", (0, 1, None)),
         ("y = Mul(x, batch)", None),
         ("y = Mul(x, wide)", None),

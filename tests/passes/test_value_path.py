@@ -40,6 +40,13 @@ def test_a_nonlinearity_before_the_last_weights_is_a_neuron():
     assert path.is_affine(nodes["fc"])
 
 
+def test_nothing_is_linear_in_booleans_and_integers():
+    nodes = """[less] b = Less(x, x) [flat] f = Flatten(b) [cast] a = Cast<to = 1>(f) [round] i = Cast<to = 7>(a)
+               [twice] t = Add(i, i) [back] d = Cast<to = 1>(t) [fc] y = MatMul(d, w)"""
+    path, found = path_of(nodes)
+    assert {name for name, node in found.items() if path.is_nonlinearity(node)} == set(found) - {"fc"}
+
+
 def test_two_heads_each_with_a_readout_of_its_own():
     nodes = """[act] a = Tanh(x) [left] b = MatMul(a, w) [soft] y = Softmax(b)
                [right] d = MatMul(a, w) [step] z = Sigmoid(d)"""

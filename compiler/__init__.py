@@ -7,16 +7,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from spikec.compilation import Artifact, Prepared, compile, prepare
+    from spikec.compilation import compile, prepare
     from spikec.errors import CheckFailed, EnvironmentMissing, InternalError, ModelError, SpikecError, UsageError
     from spikec.options import Options
     from spikec.planning import Plan, plan
+    from spikec.prepared import Artifact, Prepared
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Artifact": "spikec.compilation",
-    "Prepared": "spikec.compilation",
+    "Artifact": "spikec.prepared",
+    "Prepared": "spikec.prepared",
     "compile": "spikec.compilation",
     "prepare": "spikec.compilation",
     "CheckFailed": "spikec.errors",

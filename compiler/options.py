@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from numbers import Integral, Real
 from typing import Any
 
+from spikec.dead_zones import parse_early
 from spikec.errors import UsageError
 
 MOST_STEPS = 4096  # beyond this a schedule's last steps are below float32's resolution of the sum
@@ -31,11 +32,14 @@ class Options:
         schedule: step sizes eta(t), as ``NAME`` or ``NAME:key=value,...``; see ``spikec.schedules``. The subgradient
             dynamics has its own, 1/(t+1), and ignores this.
         dead_zone: theta: a signGD neuron is silent where |v - f| <= theta*eta*a; 0 makes it binary, as in the paper.
+        early_dead_zone: theta before the last step for some kinds of neurons, as ``KIND=theta,...``.
         coding: how the input enters: ``direct`` (constant current), ``float`` (graded events) or ``spike``.
         granularity: ``composite`` (a neuron may hold a row or a window) or ``strict`` (elementwise neurons only).
         form: of the artifact, ``loop``, ``unrolled`` or ``step``.
         ranges: which neurons are scaled by their calibrated range: ``every``, or ``relu`` (amplitude 1 elsewhere).
-        range_rule: ``max`` or ``percentile:P`` of |f - v(0)| over the calibration data.
+        range_rule: the amplitude: ``max`` or ``percentile:P`` of |f - v(0)| over the calibration data, or ``fit``:
+            layer by layer, the one that leaves the least squared error after T steps (signGD; else as ``max``), from
+            a share of the maximum on that grows with T, or from S on: ``fit:S``.
         range_per: one amplitude for a ``tensor`` or one for each ``channel``.
         initial: v(0): ``zero`` or the calibrated ``mean``.
         quantisation: what the quantised activations of a QDQ model become: ``staircase`` neurons, or ``drop``, nothing
@@ -47,6 +51,7 @@ class Options:
     dynamics: str = "signgd"
     schedule: str = "geometric"
     dead_zone: float = 0.5
+    early_dead_zone: str = ""
     coding: str = "direct"
     granularity: str = "composite"
     form: str = "loop"
@@ -78,6 +83,7 @@ class Options:
         if not isinstance(self.schedule, str):
             raise UsageError(f"the schedule is {self.schedule}; write NAME or NAME:key=value,...")
         percentile(self.range_rule)
+        parse_early(self.early_dead_zone)
         for name, kind in (("steps", int), ("seed", int), ("dead_zone", float)):  # JSON knows no numbers of numpy's
             object.__setattr__(self, name, kind(getattr(self, name)))
 
@@ -92,8 +98,8 @@ def _is_number(value: Any, kind: type) -> bool:
 
 
 def percentile(rule: str) -> float:
-    """The percentile that a range rule asks for: 100 for ``max``."""
-    if rule == "max":
+    """The percentile that a range rule asks for: 100 for ``max``, and for ``fit``, which starts from there."""
+    if rule == "max" or is_fit(rule):
         return 100.0
     name, _, number = rule.partition(":") if isinstance(rule, str) else ("", "", "")
     try:
@@ -101,12 +107,37 @@ def percentile(rule: str) -> float:
     except ValueError:
         value = -1.0
     if name != "percentile" or not 0 < value <= 100:
-        raise UsageError(f"range rule is '{rule}'; write max, or percentile:P with P above 0 and up to 100")
+        raise UsageError(
+            f"range rule is '{rule}'; write fit, fit:S with S above 0 and up to 1, max, or percentile:P with P above 0 "
+            "and up to 100"
+        )
     return value
 
 
+def is_fit(rule: str) -> bool:
+    """Whether a range rule is ``fit`` or ``fit:S`` with a share S above 0 and up to 1."""
+    if rule == "fit" or not isinstance(rule, str):
+        return rule == "fit"
+    name, _, number = rule.partition(":")
+    try:
+        return name == "fit" and 0 < float(number) <= 1
+    except ValueError:
+        return False
+
+
+def least_share(rule: str, steps: int) -> float:
+    """The smallest amplitude, as share of the maximum, that a range rule ``fit`` or ``fit:S`` tries for T ``steps``.
+
+    Few steps gain more from resolution than they lose by cutting off the largest values; with many, the quantisation
+    error is so small that what was cut off, on data not seen here, would be most of the error.
+    """
+    if rule == "fit":
+        return float(min(0.9, max(0.2, steps / 19)))
+    return float(rule.partition(":")[2])
+
+
 PRESETS: dict[str, Options] = {
-    "default": Options(),
+    "default": Options(range_rule="fit", range_per="channel", early_dead_zone="softmax=0.3"),
     "paper": Options(schedule="exponential", dead_zone=0.0, coding="float", granularity="strict", ranges="relu"),
 }
 

@@ -40,16 +40,18 @@ def make_schedule(spec: str, steps: int, depth: float = 0.0) -> np.ndarray:
 
 
 def fitted_ratio(steps: int) -> float:
-    """Ratio of the geometric schedule for T steps: .75 up to T = 16, then slower: .81, .85 at T = 32, 64."""
-    return float(1.0 - 0.25 * min(1.0, 16.0 / steps) ** 0.37)
+    """Ratio of the geometric schedule for T steps: .5, .6, .7, .75, .81, .85 at T = 2, 4, 8, 16, 32, 64."""
+    if steps >= 16:
+        return float(1.0 - 0.25 * math.pow(16.0 / steps, 0.37))
+    return float(np.interp(math.log2(steps), (1, 2, 3, 4), (0.5, 0.6, 0.7, 0.75)))
 
 
 def fitted_stagger(steps: int) -> float:
-    """Steps by which the deepest neuron starts to decay after the first: 1, 4, 9, 22, 48 at T = 4, 8, 16, 32, 64.
+    """Steps by which the deepest neuron starts to decay after the first: 1.5, 4, 10, 22, 48 at T = 4, 8, 16, 32, 64.
 
-    What is left for its own decay, 1.2 * T^0.62, is enough for its last step to be small.
+    What is left for its own decay, T^0.66, is enough for its last step to be small.
     """
-    return max(0.0, steps - 1.2 * math.pow(steps, 0.62))
+    return float(steps - math.pow(steps, 0.66))
 
 
 def reach(table: np.ndarray) -> float:

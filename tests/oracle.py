@@ -19,7 +19,9 @@ Tensor = torch.Tensor
 class Oracle:
     """Runs a calibrated level-3 model in float64 with the tables ``eta`` (T,) of its neurons."""
 
-    def __init__(self, model: onnx.ModelProto, eta: Mapping[str, np.ndarray], dead_zone: float = 0.0) -> None:
+    def __init__(
+        self, model: onnx.ModelProto, eta: Mapping[str, np.ndarray], dead_zone: float | Mapping[str, np.ndarray] = 0.0
+    ) -> None:
         self.dead_zone = dead_zone
         self.eta = {name: table.astype(np.float64) for name, table in eta.items()}
         self.values: dict[str, Tensor] = {}
@@ -50,11 +52,17 @@ class Oracle:
             return self._follow(node.name, v, f)
         size = self.eta[node.name][self.t] * amplitude
         sign = torch.where(v - f >= 0, 1.0, -1.0).double()
-        if self.dead_zone:
-            sign = torch.where((v - f).abs() <= self.dead_zone * size, 0.0, sign)
+        theta = self._theta(node.name)
+        if theta:
+            sign = torch.where((v - f).abs() <= theta * size, 0.0, sign)
         self.spikes[node.name] = -sign.numpy().astype(np.int8)
         self.values[node.name] = v - size * sign
         return (self.values[node.name],)
+
+    def _theta(self, name: str) -> float:
+        if isinstance(self.dead_zone, Mapping):
+            return float(self.dead_zone[name][self.t]) if name in self.dead_zone else 0.0
+        return self.dead_zone
 
     def _follow(self, name: str, v: Tensor, f: Tensor) -> tuple[Tensor]:
         """Float coding: the gradient itself in the place of its sign."""

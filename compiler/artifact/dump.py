@@ -7,9 +7,9 @@ from onnx import TensorProto, helper
 
 from spikec.artifact.assemble import assemble_part
 from spikec.artifact.write import make_folder, write_model
-from spikec.compilation import Artifact
 from spikec.lowering import Recurrent
 from spikec.lowering.step_graph import CLOCK
+from spikec.prepared import Artifact
 
 
 def dump_levels(artifact: Artifact, folder: Path) -> list[Path]:

@@ -1,7 +1,7 @@
 """From ranges to amplitudes, with the proof that every neuron's schedule reaches its range."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ class NeuronSetting:
 
     ``low`` and ``high`` are the extremes of f over the calibration data; ``reach`` is how far v can travel from v(0) at
     the neuron's largest amplitude; ``shortfall`` is the largest part of |f - v(0)| that no schedule step can cover, in
-    units of f.
+    units of f. ``error`` is the relative L2 distance of v(T) from f that a fit expects; None where nothing was fitted.
     """
 
     neuron: Neuron
@@ -34,11 +34,12 @@ class NeuronSetting:
     high: float
     reach: float
     shortfall: float
+    error: float | None = None
 
     @property
     def saturates(self) -> bool:
-        """Whether some calibration value lies beyond the neuron's reach."""
-        return self.shortfall > _SLACK * max(1.0, abs(self.low), abs(self.high))
+        """Whether some calibration value lies beyond the neuron's reach, and no fit has weighed that."""
+        return self.error is None and self.shortfall > _SLACK * max(1.0, abs(self.low), abs(self.high))
 
     def as_dict(self) -> dict[str, Any]:
         """The row of the artifact's neuron table."""
@@ -50,6 +51,7 @@ class NeuronSetting:
             "reach": self.reach if np.isfinite(self.reach) else None,  # JSON has no infinity
             "shortfall": self.shortfall,
             "saturates": self.saturates,
+            "error": self.error,
         }
 
 
@@ -72,7 +74,7 @@ def calibrate(
         # the running mean of integrate-and-fire never leaves 0..a
         travel = 1.0 if options.dynamics == "subgradient" else reach(schedules[neuron.name])
         bounds = seen.statistics[name], chosen, seen.initial[name], seen.spread[name]
-        settings.append(_setting(neuron, *bounds, travel))
+        settings.append(replace(_setting(neuron, *bounds, travel), error=seen.errors.get(name)))
     return _write(network.model, settings), settings
 
 

@@ -1,7 +1,7 @@
 """What the calibration data says of every neuron's output: all that amplitudes are made from."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -20,6 +20,7 @@ class Observation:
     initial: dict[str, np.ndarray]
     spread: dict[str, np.ndarray]  # the largest |f - v(0)|
     amplitude: dict[str, np.ndarray]  # by the range rule
+    errors: dict[str, float] = field(default_factory=dict)  # of fitted neurons: |v(T) - f|, relative to |f|
 
 
 def observe(

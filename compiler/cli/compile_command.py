@@ -29,12 +29,19 @@ def compile_(
     dead_zone: Annotated[
         float | None, typer.Option(help="theta: silent within theta*eta*a (default 0.5; 0: binary neurons).", **_HIDE)
     ] = None,
+    early_dead_zone: Annotated[
+        str | None, typer.Option(help="theta before the last step: KIND=theta,... (default softmax=0.3).", **_HIDE)
+    ] = None,
     coding: Annotated[str | None, typer.Option(help="Input coding: direct, float or spike.", **_HIDE)] = None,
     granularity: Granularity = None,
     quantisation: Quantisation = None,
     ranges: Annotated[str | None, typer.Option(help="Scale every neuron by its range, or relu only.", **_HIDE)] = None,
-    range_rule: Annotated[str | None, typer.Option(help="max, or percentile:P.", **_HIDE)] = None,
-    range_per: Annotated[str | None, typer.Option(help="One range a tensor or a channel.", **_HIDE)] = None,
+    range_rule: Annotated[
+        str | None, typer.Option(help="fit (default: layer by layer), max, or percentile:P.", **_HIDE)
+    ] = None,
+    range_per: Annotated[
+        str | None, typer.Option(help="One amplitude a channel (default) or a tensor.", **_HIDE)
+    ] = None,
     initial: Annotated[str | None, typer.Option(help="v(0): zero or mean.", **_HIDE)] = None,
     seed: Annotated[int | None, typer.Option(help="Of the random input without --calibration.", **_HIDE)] = None,
     dump: Annotated[Path | None, typer.Option(help="Write every level of the graph into this folder.", **_HIDE)] = None,
@@ -43,8 +50,9 @@ def compile_(
     """Convert a trained network into a spiking one and write it as one ONNX file."""
     from spikec.artifact.dump import dump_levels
     from spikec.artifact.write import check_apart, check_writable, make_folder
-    from spikec.compilation import Progress, compile
+    from spikec.compilation import compile
     from spikec.options import from_preset
+    from spikec.prepared import Progress
 
     options = from_preset(
         preset,
@@ -53,6 +61,7 @@ def compile_(
         dynamics=dynamics,
         schedule=schedule,
         dead_zone=dead_zone,
+        early_dead_zone=early_dead_zone,
         coding=coding,
         granularity=granularity,
         quantisation=quantisation,

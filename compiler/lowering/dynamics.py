@@ -2,6 +2,7 @@
 
 Every function here is ``(x1..xk, parameters..., v, eta, amplitude) -> (v_next, d)``: what the neuron believes its
 inputs are, what it has told the others so far, the step size of this step; out come the new estimate and the event.
+Ternary neurons take the dead zone of this step behind the amplitude.
 """
 
 import numpy as np
@@ -13,36 +14,31 @@ from spikec.passes.operators import FUNCTION_DOMAIN, NEURON_DOMAIN
 PREFIX = {"signgd": "SignGD", "subgradient": "Subgradient"}
 
 
-def operator_name(function: str, dynamics: str, coding: str, dead_zone: float = 0.0) -> str:
+def operator_name(function: str, dynamics: str, coding: str, ternary: bool = False) -> str:
     """The name of the neuron's function: ``SignGD_Relu``, ``SignGDTernary_Relu``, ``SignGDFloat_Identity``..."""
-    variant = "Float" if coding == "float" else "Ternary" if _is_ternary(dynamics, coding, dead_zone) else ""
+    variant = "Float" if coding == "float" else "Ternary" if ternary else ""
     return f"{PREFIX[dynamics]}{variant}_{function}"
 
 
 def neuron_function(
-    function: onnx.FunctionProto, dynamics: str, coding: str, dead_zone: float = 0.0
+    function: onnx.FunctionProto, dynamics: str, coding: str, ternary: bool = False
 ) -> onnx.FunctionProto:
     """The neuron that holds ``function`` (of ``spikec.f``) under ``dynamics``.
 
-    ``coding`` float makes it an encoder; ``dead_zone`` theta > 0 makes it ternary.
+    ``coding`` float makes it an encoder; ``ternary`` gives a signGD neuron a dead zone.
     """
     arguments = list(function.input)
-    ternary = _is_ternary(dynamics, coding, dead_zone)
-    body = _ternary_descent(dead_zone) if ternary else _BODIES[dynamics, coding]()
+    body = _ternary_descent() if ternary else _BODIES[dynamics, coding]()
     nodes = [helper.make_node(function.name, arguments, ["f"], domain=FUNCTION_DOMAIN), *body]
     opset = next(entry.version for entry in function.opset_import if entry.domain == "")
     return helper.make_function(
         NEURON_DOMAIN,
-        operator_name(function.name, dynamics, coding, dead_zone),
-        [*arguments, "v", "eta", "amplitude"],
+        operator_name(function.name, dynamics, coding, ternary),
+        [*arguments, "v", "eta", "amplitude", *(["theta"] if ternary else [])],
         ["v_next", "d"],
         nodes,
         [helper.make_opsetid("", opset), helper.make_opsetid(FUNCTION_DOMAIN, 1)],
     )
-
-
-def _is_ternary(dynamics: str, coding: str, dead_zone: float) -> bool:
-    return dead_zone > 0 and (dynamics, coding) == ("signgd", "sign")
 
 
 def leaky_integrator(opset: int) -> onnx.FunctionProto:
@@ -81,11 +77,10 @@ def _sign_descent() -> list[onnx.NodeProto]:
     ]
 
 
-def _ternary_descent(dead_zone: float) -> list[onnx.NodeProto]:
+def _ternary_descent() -> list[onnx.NodeProto]:
     """As ``_sign_descent``, but d = 0 where |v - f| <= theta * eta * a: who is close enough is silent."""
     return [
         _scalar("zero", 0.0),
-        _scalar("theta", dead_zone),
         helper.make_node("Sub", ["v", "f"], ["e"]),
         helper.make_node("GreaterOrEqual", ["e", "zero"], ["above"]),
         helper.make_node("Mul", ["eta", "amplitude"], ["size"]),

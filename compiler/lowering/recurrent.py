@@ -1,6 +1,6 @@
 """Level 4 as a whole: init, step and readout, with the states that join them."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +30,7 @@ class Recurrent:
         neurons: level-3 view of each neuron, in topological order.
         inputs, outputs: the source model's signature.
         schedules: eta(t), (T,), of every neuron by its name.
+        dead_zones: theta(t), (T,), of every ternary neuron by its name.
         steps: T.
     """
 
@@ -46,6 +47,7 @@ class Recurrent:
     inputs: list[onnx.ValueInfoProto]
     outputs: list[onnx.ValueInfoProto]
     schedules: Mapping[str, np.ndarray]
+    dead_zones: Mapping[str, np.ndarray]
     steps: int
     opset: int
 
@@ -60,7 +62,10 @@ class Recurrent:
 
 
 def lower(
-    model: onnx.ModelProto, schedule: np.ndarray | Mapping[str, np.ndarray], dynamics: str, dead_zone: float = 0.0
+    model: onnx.ModelProto,
+    schedule: np.ndarray | Mapping[str, np.ndarray],
+    dynamics: str,
+    dead_zone: float | Mapping[str, np.ndarray] = 0.0,
 ) -> Recurrent:
     """Split a calibrated level-3 model into init, step and readout.
 
@@ -68,11 +73,12 @@ def lower(
         model: level 3.
         schedule: eta(t), (T,): one for all neurons, or one for each by its name, all of the same length.
         dynamics: ``signgd`` or ``subgradient`` (one schedule for all).
-        dead_zone: theta of the signGD neurons; 0 for binary ones.
+        dead_zone: theta of the signGD neurons, or theta(t), (T,), for each by its name; 0 for binary ones.
     """
     network = Network(_with_free_output_names(model))
     schedules = schedule if isinstance(schedule, Mapping) else dict.fromkeys(network.neurons, schedule)
-    step = StepGraph(network, dynamics, schedules, dead_zone)
+    ternary = _dead_zones(network, schedules, dynamics, dead_zone)
+    step = StepGraph(network, dynamics, schedules, ternary)
     step.build()
     states = list(step.states.values())
     readout = [_copy(node) for node in network.nodes if node.name in network.readout]
@@ -93,14 +99,28 @@ def lower(
         carried=_types(network, [*(state.initial for state in states), *held]),
         readout_inputs=readout_inputs,
         constants=[tensor for name, tensor in constants.items() if name in used],
-        functions=_functions(model, list(network.neurons.values()), dynamics, dead_zone),
+        functions=_functions(model, list(network.neurons.values()), dynamics, ternary),
         neurons=list(network.neurons.values()),
         inputs=list(model.graph.input),
         outputs=list(model.graph.output),
         schedules=schedules,
+        dead_zones=ternary,
         steps=len(next(iter(schedules.values()), ())),
         opset=next(entry.version for entry in model.opset_import if entry.domain == ""),
     )
+
+
+def _dead_zones(
+    network: Network,
+    schedules: Mapping[str, np.ndarray],
+    dynamics: str,
+    dead_zone: float | Mapping[str, np.ndarray],
+) -> dict[str, np.ndarray]:
+    """theta(t) of the neurons that have one: it is the ternary signGD neurons that do."""
+    able = [neuron.name for neuron in network.neurons.values() if dynamics == "signgd" and neuron.coding == "sign"]
+    if not isinstance(dead_zone, Mapping):
+        dead_zone = {name: np.full(len(schedules[name]), dead_zone) for name in able}
+    return {name: dead_zone[name] for name in able if np.any(dead_zone[name])}
 
 
 def _with_free_output_names(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -154,13 +174,13 @@ def _types(network: Network, names: list[str]) -> dict[str, tuple[int, Shape | N
 
 
 def _functions(
-    model: onnx.ModelProto, neurons: list[Neuron], dynamics: str, dead_zone: float
+    model: onnx.ModelProto, neurons: list[Neuron], dynamics: str, ternary: Collection[str]
 ) -> list[onnx.FunctionProto]:
     """Each f that is in use, then the neurons that hold them."""
     bodies = {f.name: f for f in model.functions if f.domain == FUNCTION_DOMAIN}
-    pairs = dict.fromkeys((neuron.function, neuron.coding) for neuron in neurons)
+    kinds = dict.fromkeys((neuron.function, neuron.coding, neuron.name in ternary) for neuron in neurons)
     functions = list(bodies.values())
-    functions += [neuron_function(bodies[name], dynamics, coding, dead_zone) for name, coding in pairs]
+    functions += [neuron_function(bodies[name], dynamics, coding, dead) for name, coding, dead in kinds]
     if dynamics == "subgradient":
         functions.append(leaky_integrator(next(entry.version for entry in model.opset_import if entry.domain == "")))
     return functions

@@ -25,7 +25,7 @@ class StepGraph:
     network: Network
     dynamics: str
     schedules: Mapping[str, np.ndarray]  # neuron -> eta(t)
-    dead_zone: float = 0.0
+    dead_zones: Mapping[str, np.ndarray] = field(default_factory=dict)  # ternary neuron -> theta(t)
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     extra_init: list[onnx.NodeProto] = field(default_factory=list)
     constants: dict[str, onnx.TensorProto] = field(default_factory=dict)
@@ -33,7 +33,7 @@ class StepGraph:
     held: dict[str, None] = field(default_factory=dict)  # tensors of init that steps read, in order of first use
     deltas: dict[str, str] = field(default_factory=dict)  # tensor -> its delta in the step graph
     resolved: dict[str, str] = field(default_factory=dict)
-    etas: dict[bytes, str] = field(default_factory=dict)  # table -> this step's entry of it
+    clocked: dict[bytes, str] = field(default_factory=dict)  # table -> this step's entry of it
 
     def build(self) -> None:
         """Emit all nodes; afterwards ``nodes``, ``states`` and ``held`` are complete."""
@@ -120,25 +120,27 @@ class StepGraph:
         state = State(f"{neuron.name}/value", "value", neuron.output, f"{neuron.name}/value_next")
         self.states[neuron.output] = state
         self.deltas[neuron.output] = f"{neuron.name}/event"
-        operator = operator_name(neuron.function, self.dynamics, neuron.coding, self.dead_zone)
-        arguments = [*inputs, *parameters, state.name, self._eta(self.schedules[neuron.name]), neuron.amplitude]
+        theta = self.dead_zones.get(neuron.name)
+        operator = operator_name(neuron.function, self.dynamics, neuron.coding, theta is not None)
+        arguments = [*inputs, *parameters, state.name, self._now("eta", self.schedules[neuron.name]), neuron.amplitude]
+        arguments += [] if theta is None else [self._now("theta", theta)]
         outputs = [state.next, self.deltas[neuron.output]]
         self.nodes.append(helper.make_node(operator, arguments, outputs, name=neuron.name, domain=NEURON_DOMAIN))
 
-    def _eta(self, table: np.ndarray) -> str:
-        """The step size of this step: the entry of ``table`` at the clock. Neurons with equal tables share it."""
+    def _now(self, what: str, table: np.ndarray) -> str:
+        """The entry of ``table`` at the clock: this step's size or dead zone. Neurons with equal tables share it."""
         table = table.astype(np.float32)
-        if table.tobytes() not in self.etas:
-            name = f"spikec/eta{len(self.etas)}"
-            self.etas[table.tobytes()] = name
+        if table.tobytes() not in self.clocked:
+            name = f"spikec/{what}{len(self.clocked)}"
+            self.clocked[table.tobytes()] = name
             self.constants[f"{name}/table"] = numpy_helper.from_array(table, f"{name}/table")
             self.nodes.append(helper.make_node("Gather", [f"{name}/table", CLOCK], [name], name=name))
-        return self.etas[table.tobytes()]
+        return self.clocked[table.tobytes()]
 
     def _integrate(self, state: State, delta: str) -> onnx.NodeProto:
         name = f"{state.name}/integrate"
         if self.dynamics == "signgd":
             return helper.make_node("Add", [state.name, delta], [state.next], name=name)
-        eta = self._eta(next(iter(self.schedules.values())))  # forgetting has one clock for the whole network
+        eta = self._now("eta", next(iter(self.schedules.values())))  # forgetting has one clock for the whole network
         inputs = [state.name, self._hold(state.initial), delta, eta]
         return helper.make_node("LeakyIntegrate", inputs, [state.next], name=name, domain=NEURON_DOMAIN)

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 import spikec
-from spikec.compilation import Progress
 from spikec.equivalence import relative_distance
 from spikec.onnx_session import run_model
 from spikec.options import from_preset
+from spikec.prepared import Progress
 from spikec.runtime import Session
 from tests.models import tiny
 from tests.models.forms import compiled

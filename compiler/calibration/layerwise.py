@@ -1,0 +1,94 @@
+"""Amplitudes fitted layer by layer: for each neuron those that leave the least error after T steps.
+
+A neuron is judged on what arrives: its f at every step, made of the events of the neurons before it, which are fitted
+already. Its error is v(T) minus the ANN's activation, so that it also makes up for what it inherits.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from spikec.calibration.channels import amplitude_shape
+from spikec.calibration.descent import descend, follow
+from spikec.calibration.in_time import Course, NetworkInTime
+from spikec.calibration.observation import Observation
+from spikec.calibration.sampling import Sample, draw
+from spikec.lowering.network import Network, Neuron
+
+Tensor = torch.Tensor
+SILENT = 0.1  # of the tensor's largest amplitude: what a channel that was never seen active gets at least
+
+
+@dataclass
+class Fitted:
+    """One neuron: amplitude and initial value for each channel, (C,), and the error left after T steps, relative L2."""
+
+    amplitude: Tensor
+    initial: Tensor
+    error: float
+
+
+class LayerwiseFit:
+    """Fits one network for one set of schedules."""
+
+    def __init__(
+        self,
+        network: Network,
+        schedules: Mapping[str, np.ndarray],
+        dead_zones: Mapping[str, np.ndarray],
+        seen: Observation,
+        shares: np.ndarray,
+        is_scaled: Callable[[Neuron], bool] = lambda neuron: True,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> None:
+        """``schedules``, ``dead_zones``: eta(t), theta(t) by neuron; ``shares``: of the range, tried as amplitude.
+
+        Neurons that are not ``is_scaled`` keep the amplitude 1. ``progress`` is told (neurons fitted, in all).
+        """
+        self.network, self.seen, self.is_scaled, self.progress = network, seen, is_scaled, progress
+        self.shares = torch.from_numpy(shares.astype(np.float32))
+        self.tables = {n: (torch.tensor(table), torch.tensor(dead_zones[n])) for n, table in schedules.items()}
+        self.fitted: dict[str, Fitted] = {}
+        self.in_time = NetworkInTime(network)
+
+    def fit(self, batches: Sequence[Mapping[str, np.ndarray]]) -> dict[str, list[Course]]:
+        """Fit every neuron on ``batches``; the courses of the network's outputs come back."""
+        self.fitted = {}
+        return self.in_time.run(batches, self._fire)
+
+    def run(self, batches: Sequence[Mapping[str, np.ndarray]]) -> dict[str, list[Course]]:
+        """The courses of the network's outputs as it was fitted, on other data."""
+        return self.in_time.run(batches, self._follow)
+
+    def _fire(self, neuron: Neuron, courses: list[Course]) -> list[Course]:
+        if neuron.coding != "float":
+            self.fitted[neuron.name] = self._best(neuron, draw(courses, self.seen.statistics[neuron.output].axis))
+        self.progress(len(self.fitted), len(self.network.neurons))
+        return self._follow(neuron, courses)
+
+    def _best(self, neuron: Neuron, sample: Sample) -> Fitted:
+        """Channel by channel the factor of least squared error."""
+        initial = torch.from_numpy(self.seen.initial[neuron.output].astype(np.float32))
+        top = torch.from_numpy(self.seen.spread[neuron.output].astype(np.float32))
+        top = torch.maximum(top, SILENT * top.max())
+        amplitudes = self.shares[:, None] * top  # (candidates, C)
+        if not self.is_scaled(neuron):
+            amplitudes = torch.ones_like(amplitudes[:1])
+        *_, v = descend(sample.course, initial[:, None], amplitudes[:, :, None], *self.tables[neuron.name])
+        errors = (((v - sample.target) ** 2) * sample.weight).sum(-1)  # (candidates, C)
+        least = errors.min(dim=0)
+        power = ((sample.target**2) * sample.weight).sum()
+        relative = float((least.values.sum() / power.clamp_min(1e-30)).sqrt())
+        return Fitted(amplitudes.gather(0, least.indices[None])[0], initial, relative)
+
+    def _follow(self, neuron: Neuron, courses: list[Course]) -> list[Course]:
+        """The neuron's own course with the settings it was fitted with."""
+        eta, theta = self.tables[neuron.name]
+        if neuron.coding == "float":
+            return [[course[0], *follow(course[1:] or course, eta)] for course in courses]
+        fitted, stats = self.fitted[neuron.name], self.seen.statistics[neuron.output]
+        shape = () if stats.axis is None else amplitude_shape(stats.axis, stats.rank, len(fitted.amplitude))
+        initial, amplitude = fitted.initial.reshape(shape), fitted.amplitude.reshape(shape)
+        return [[course[0], *descend(course[1:] or course, initial, amplitude, eta, theta)] for course in courses]

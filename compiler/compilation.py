@@ -26,6 +26,7 @@ def compile(
     preset: str = "default",
     options: Options | None = None,
     progress: Progress | None = None,
+    tune: float | None = None,
     **chosen: Any,
 ) -> Artifact:
     """Convert a trained network into a spiking one.
@@ -38,14 +39,16 @@ def compile(
         preset: ``default`` or ``paper``.
         options: a full set of options, in place of ``preset``.
         progress: callbacks for long runs.
+        tune: seconds to search settings for, see ``Prepared.tune``.
         **chosen: any field of ``spikec.Options`` (``steps``, ``schedule``, ``form``...), put over the preset.
 
     Raises:
         UsageError, ModelError, EnvironmentMissing: see ``spikec.errors``; the message says what to do.
     """
-    return prepare(
+    prepared = prepare(
         model, example_inputs, calibration=calibration, preset=preset, options=options, progress=progress, **chosen
-    ).compile()
+    )
+    return prepared.compile(tuning=None if tune is None else prepared.tune(budget=tune))
 
 
 def prepare(

@@ -44,6 +44,8 @@ class Options:
         initial: v(0): ``zero`` or the calibrated ``mean``.
         quantisation: what the quantised activations of a QDQ model become: ``staircase`` neurons, or ``drop``, nothing
             (but for the clipping of a quantiser that holds a Relu), which changes the outputs; a warning says how far.
+        correction: share of the mean error of each channel, as a fit finds it, that is added to what the neurons behind
+            start from; 0 to 1.
         seed: of the random input that stands in where no calibration data is given.
     """
 
@@ -60,13 +62,11 @@ class Options:
     range_per: str = "tensor"
     initial: str = "zero"
     quantisation: str = "staircase"
+    correction: float = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not _is_number(self.steps, Integral) or not 1 <= self.steps <= MOST_STEPS:
-            raise UsageError(f"steps is {self.steps}; it must be a whole number from 1 to {MOST_STEPS}")
-        if not _is_number(self.seed, Integral) or self.seed < 0:
-            raise UsageError(f"seed is {self.seed}; it must be a whole number from 0 on")
+        self._check_numbers()
         for name, allowed in _CHOICES.items():
             value = getattr(self, name)
             if not isinstance(value, str) or value not in allowed:
@@ -78,14 +78,22 @@ class Options:
             )
         if self.dynamics == "subgradient" and self.initial != "zero":
             raise UsageError("the subgradient dynamics starts from v(0) = 0; use initial 'zero'")
-        if not _is_number(self.dead_zone, Real) or not 0 <= self.dead_zone < 1:
-            raise UsageError(f"the dead zone is {self.dead_zone}; it must be a number from 0 to below 1")
         if not isinstance(self.schedule, str):
             raise UsageError(f"the schedule is {self.schedule}; write NAME or NAME:key=value,...")
         percentile(self.range_rule)
         parse_early(self.early_dead_zone)
-        for name, kind in (("steps", int), ("seed", int), ("dead_zone", float)):  # JSON knows no numbers of numpy's
-            object.__setattr__(self, name, kind(getattr(self, name)))
+
+    def _check_numbers(self) -> None:
+        if not _is_number(self.steps, Integral) or not 1 <= self.steps <= MOST_STEPS:
+            raise UsageError(f"steps is {self.steps}; it must be a whole number from 1 to {MOST_STEPS}")
+        if not _is_number(self.seed, Integral) or self.seed < 0:
+            raise UsageError(f"seed is {self.seed}; it must be a whole number from 0 on")
+        if not _is_number(self.dead_zone, Real) or not 0 <= self.dead_zone < 1:
+            raise UsageError(f"the dead zone is {self.dead_zone}; it must be a number from 0 to below 1")
+        if not _is_number(self.correction, Real) or not 0 <= self.correction <= 1:
+            raise UsageError(f"the correction is {self.correction}; it must be a number from 0 to 1")
+        for name, kind in (("steps", int), ("seed", int), ("dead_zone", float), ("correction", float)):
+            object.__setattr__(self, name, kind(getattr(self, name)))  # JSON knows no numbers of numpy's
 
     def as_dict(self) -> dict[str, Any]:
         """All settings by name."""
@@ -137,7 +145,7 @@ def least_share(rule: str, steps: int) -> float:
 
 
 PRESETS: dict[str, Options] = {
-    "default": Options(range_rule="fit", range_per="channel", early_dead_zone="softmax=0.3"),
+    "default": Options(range_rule="fit", range_per="channel", early_dead_zone="softmax=0.3", correction=0.5),
     "paper": Options(schedule="exponential", dead_zone=0.0, coding="float", granularity="strict", ranges="relu"),
 }
 

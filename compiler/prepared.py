@@ -1,11 +1,10 @@
 """A network that is ready to be compiled for any number of steps, and what comes of it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 
 from spikec.advice import saturation_warnings, size_warnings
@@ -13,25 +12,27 @@ from spikec.artifact import assemble, write_model
 from spikec.artifact.manifest import attach, build_manifest
 from spikec.calibration import Dataset, NeuronSetting, Observation, calibrate
 from spikec.calibration.fitting import fit_amplitudes, is_fitted
-from spikec.dead_zones import dead_zone_tables
 from spikec.errors import UsageError
 from spikec.frontends.source import Source
 from spikec.lowering import Recurrent, lower
-from spikec.lowering.depth import relative_depths
 from spikec.lowering.network import Network
-from spikec.options import Options, check_names
+from spikec.options import Options, check_names, is_fit
 from spikec.pipeline import Levels
 from spikec.schedules import make_schedule
+from spikec.tables import Tables, tables_of
+from spikec.tuning import DEFAULT_BUDGET, Tuning, tune
 
-CHOSEN_LATE = {"steps", "schedule", "dead_zone", "early_dead_zone", "form", "ranges"}  # the preparation uses none
+# what the preparation does not rest on
+CHOSEN_LATE = {"steps", "schedule", "dead_zone", "early_dead_zone", "correction", "form", "ranges"}
 
 
 @dataclass
 class Progress:
-    """Callbacks of a long compilation: the stage it is in, and samples calibrated."""
+    """Callbacks of a long compilation: the stage it is in, samples calibrated, trials made and their least distance."""
 
     stage: Callable[[str], None] = lambda text: None
     samples: Callable[[int, int], None] = lambda done, total: None
+    trials: Callable[[int, float], None] = lambda done, best: None
 
 
 @dataclass
@@ -64,20 +65,33 @@ class Prepared:
     warnings: list[str]
     progress: Progress
 
-    def compile(self, **chosen: Any) -> Artifact:
+    def tune(self, *, budget: float = DEFAULT_BUDGET, trials: int | None = None, **chosen: Any) -> Tuning:
+        """Search the settings that serve T steps best, for ``budget`` seconds; see ``spikec.tuning.tune``.
+
+        ``chosen`` is as for ``compile``, which takes what comes back: ``compile(tuning=...)``.
+        """
+        options = self.chosen(**chosen)
+        self.progress.stage(f"tuning for T = {options.steps}")
+        return tune(self, options, budget=budget, trials=trials, progress=self.progress.trials)
+
+    def compile(self, *, tuning: Tuning | None = None, **chosen: Any) -> Artifact:
         """The artifact, with the settings in ``chosen`` put over those it was prepared with.
+
+        With a ``tuning`` those that it found, for its number of steps, come first.
 
         Raises:
             UsageError: a setting in ``chosen`` is wrong, or is one that the preparation rests on.
         """
-        options = self.chosen(**chosen)
+        options = self.chosen(**({"steps": tuning.steps, **tuning.chosen} if tuning else {}) | chosen)
         tables = tables_of(self.network, options)
         calibrated, settings = calibrate(self.network, options, tables[0], self._fitted(options, tables))
         self.progress.stage("lowering to time steps")
-        recurrent = lower(calibrated, tables[0], options.dynamics, tables[1])
+        offsets = {setting.neuron.name: setting.offset for setting in settings if setting.offset is not None}
+        recurrent = lower(calibrated, tables[0], options.dynamics, tables[1], offsets)
         artifact = assemble(recurrent, options.form)
         warnings = self.warnings + saturation_warnings(settings) + size_warnings(artifact, recurrent)
         manifest = self._manifest(recurrent, settings, options, warnings)
+        manifest |= {"tuning": tuning.as_dict()} if tuning else {}
         attach(artifact, manifest)
         self.progress.stage("done")
         levels = replace(self.levels, models={**self.levels.models, "neurons": calibrated})
@@ -87,13 +101,15 @@ class Prepared:
         """The options of the preparation with ``chosen`` put over them; errors as for ``compile``."""
         check_names(chosen)
         fixed = set(chosen) - CHOSEN_LATE
+        if is_fit(self.options.range_rule) and is_fit(chosen.get("range_rule", "")):
+            fixed -= {"range_rule"}  # one fit rests on the same observation as another
         if fixed:
             raise UsageError(f"{', '.join(sorted(fixed))} cannot change after the preparation; prepare the model anew")
         options = replace(self.options, **chosen)
         make_schedule(options.schedule, options.steps)  # as in prepare: checked even where there is no neuron
         return options
 
-    def _fitted(self, options: Options, tables: "Tables") -> Observation:
+    def _fitted(self, options: Options, tables: Tables) -> Observation:
         if not is_fitted(options):
             return self.seen
         self.progress.stage("fitting amplitudes layer by layer")
@@ -109,16 +125,3 @@ class Prepared:
             "warnings": warnings,
         }
         return build_manifest(recurrent, settings, options, **about)
-
-
-Tables = tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]]
-
-
-def tables_of(network: Network, options: Options) -> Tables:
-    """eta(t) and theta(t), (T,), of every neuron of a level-3 network, by its name."""
-    # integrate-and-fire is rate coding: its step sizes are those of a running mean
-    spec = "inverse:scale=1" if options.dynamics == "subgradient" else options.schedule
-    depths = relative_depths(network)
-    etas = {name: make_schedule(spec, options.steps, depth) for name, depth in depths.items()}
-    neurons = network.neurons.values()
-    return etas, dead_zone_tables(neurons, options.steps, options.dead_zone, options.early_dead_zone)

@@ -20,9 +20,14 @@ class Oracle:
     """Runs a calibrated level-3 model in float64 with the tables ``eta`` (T,) of its neurons."""
 
     def __init__(
-        self, model: onnx.ModelProto, eta: Mapping[str, np.ndarray], dead_zone: float | Mapping[str, np.ndarray] = 0.0
+        self,
+        model: onnx.ModelProto,
+        eta: Mapping[str, np.ndarray],
+        dead_zone: float | Mapping[str, np.ndarray] = 0.0,
+        offsets: Mapping[str, np.ndarray] | None = None,
     ) -> None:
         self.dead_zone = dead_zone
+        self.offsets = {name: torch.from_numpy(array).double() for name, array in (offsets or {}).items()}
         self.eta = {name: table.astype(np.float64) for name, table in eta.items()}
         self.values: dict[str, Tensor] = {}
         self.spikes: dict[str, np.ndarray] = {}
@@ -57,7 +62,7 @@ class Oracle:
             sign = torch.where((v - f).abs() <= theta * size, 0.0, sign)
         self.spikes[node.name] = -sign.numpy().astype(np.int8)
         self.values[node.name] = v - size * sign
-        return (self.values[node.name],)
+        return (self.values[node.name] + self.offsets.get(node.name, 0.0),)
 
     def _theta(self, name: str) -> float:
         if isinstance(self.dead_zone, Mapping):

@@ -9,6 +9,7 @@ import onnx
 from onnx import numpy_helper
 
 from spikec.calibration.channels import amplitude_shape
+from spikec.calibration.fitting import MOST_SHARE
 from spikec.calibration.observation import Observation
 from spikec.calibration.statistics import Statistics
 from spikec.lowering.network import Network, Neuron
@@ -25,6 +26,8 @@ class NeuronSetting:
     ``low`` and ``high`` are the extremes of f over the calibration data; ``reach`` is how far v can travel from v(0) at
     the neuron's largest amplitude; ``shortfall`` is the largest part of |f - v(0)| that no schedule step can cover, in
     units of f. ``error`` is the relative L2 distance of v(T) from f that a fit expects; None where nothing was fitted.
+    ``weighed``: the fit could have covered the range, so that what it cut off is the price of a smaller error.
+    ``offset`` is what the segments behind see added to v.
     """
 
     neuron: Neuron
@@ -35,11 +38,13 @@ class NeuronSetting:
     reach: float
     shortfall: float
     error: float | None = None
+    weighed: bool = False
+    offset: np.ndarray | None = None
 
     @property
     def saturates(self) -> bool:
         """Whether some calibration value lies beyond the neuron's reach, and no fit has weighed that."""
-        return self.error is None and self.shortfall > _SLACK * max(1.0, abs(self.low), abs(self.high))
+        return not self.weighed and self.shortfall > _SLACK * max(1.0, abs(self.low), abs(self.high))
 
     def as_dict(self) -> dict[str, Any]:
         """The row of the artifact's neuron table."""
@@ -52,6 +57,7 @@ class NeuronSetting:
             "shortfall": self.shortfall,
             "saturates": self.saturates,
             "error": self.error,
+            "offset": None if self.offset is None else [float(self.offset.min()), float(self.offset.max())],
         }
 
 
@@ -74,7 +80,10 @@ def calibrate(
         # the running mean of integrate-and-fire never leaves 0..a
         travel = 1.0 if options.dynamics == "subgradient" else reach(schedules[neuron.name])
         bounds = seen.statistics[name], chosen, seen.initial[name], seen.spread[name]
-        settings.append(replace(_setting(neuron, *bounds, travel), error=seen.errors.get(name)))
+        error = seen.errors.get(name)
+        weighed = error is not None and scaled and travel * MOST_SHARE >= 1
+        settings.append(replace(_setting(neuron, *bounds, travel), error=error, weighed=weighed))
+        settings[-1].offset = _offset(settings[-1], seen.offset.get(name))
     return _write(network.model, settings), settings
 
 
@@ -95,6 +104,10 @@ def _setting(
         reach=farthest,
         shortfall=max(0.0, shortfall),
     )
+
+
+def _offset(setting: NeuronSetting, offset: np.ndarray | None) -> np.ndarray | None:
+    return None if offset is None else offset.reshape(setting.amplitude.shape).astype(np.float32)
 
 
 def _write(model: onnx.ModelProto, settings: list[NeuronSetting]) -> onnx.ModelProto:

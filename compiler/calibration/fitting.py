@@ -1,7 +1,8 @@
 """The range rule ``fit``: what was observed, with the amplitudes that layer-wise calibration found."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -9,15 +10,18 @@ from spikec.calibration.data import Dataset
 from spikec.calibration.in_time import NetworkInTime
 from spikec.calibration.layerwise import LayerwiseFit
 from spikec.calibration.observation import Observation
+from spikec.errors import UsageError
 from spikec.lowering.network import Network, Neuron
 from spikec.options import Options, is_fit, least_share
+from spikec.tables import Tables
 
 PASSES = 2048  # samples x steps: what a fit costs, in evaluations of the network
+TUNING_PASSES = 1024  # the same of one trial of the tuner
 MOST_SAMPLES = 256
 MEMORY = 1.5e9  # bytes of activations held at once
 BATCH = 16
 MOST_SHARE = 1.15  # of the range: somewhat beyond it, for inputs that overshoot before they settle
-CANDIDATES = 12
+CANDIDATES = 10
 
 
 def is_fitted(options: Options) -> bool:
@@ -33,7 +37,7 @@ def is_scaled(options: Options) -> Callable[[Neuron], bool]:
 def fit_amplitudes(
     network: Network,
     options: Options,
-    tables: tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]],
+    tables: Tables,
     seen: Observation,
     data: Dataset,
     *,
@@ -53,21 +57,54 @@ def fit_amplitudes(
     """
     if not network.neurons:
         return seen
-    shares = np.geomspace(least_share(options.range_rule, options.steps), MOST_SHARE, CANDIDATES)
-    fit = LayerwiseFit(network, *tables, seen, shares, is_scaled(options), progress)
+    fit = layerwise_fit(network, options, tables, seen, progress=progress)
     fit.fit(affordable(fit.in_time, data, options.steps, fixed_batch))
     amplitude = {network.neurons[n].output: f.amplitude.numpy() for n, f in fit.fitted.items()}
     errors = {network.neurons[name].output: fitted.error for name, fitted in fit.fitted.items()}
-    return replace(seen, amplitude={**seen.amplitude, **amplitude}, errors=errors)
+    offset = {network.neurons[n].output: f.offset.numpy() for n, f in fit.fitted.items() if f.offset.any()}
+    return replace(seen, amplitude={**seen.amplitude, **amplitude}, offset=offset, errors=errors)
+
+
+def layerwise_fit(
+    network: Network,
+    options: Options,
+    tables: Tables,
+    seen: Observation,
+    *,
+    in_time: NetworkInTime | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> LayerwiseFit:
+    """The fit that ``options`` ask for, yet to be run; ``in_time`` saves resolving the network once more."""
+    shares = np.geomspace(least_share(options.range_rule, options.steps), MOST_SHARE, CANDIDATES)
+    in_time = in_time or NetworkInTime(network)
+    return LayerwiseFit(in_time, *tables, seen, shares, options.correction, is_scaled(options), progress)
 
 
 def affordable(
-    in_time: NetworkInTime, data: Dataset, steps: int, fixed_batch: int | None
+    in_time: NetworkInTime, data: Dataset, steps: int, fixed_batch: int | None, passes: int = PASSES
 ) -> list[dict[str, np.ndarray]]:
     """The first batches of ``data`` that a run of ``steps`` has time and memory for, one at least."""
-    first = next(data.batches(1, fixed=fixed_batch))
-    size = len(next(iter(first.values())))
-    each = in_time.peak_bytes(first) / size
-    most = min(MOST_SAMPLES, PASSES // steps, int(MEMORY / (each * (steps + 1))))
+    first = next(data.batches(BATCH, fixed=fixed_batch))  # one sample alone not every network takes
+    size = fixed_batch or 1
+    each = in_time.peak_bytes(first) / len(next(iter(first.values())))
+    most = min(MOST_SAMPLES, passes // steps, int(MEMORY / (each * (steps + 1))))
     samples = max(size, min(len(data), most))
     return list(Dataset(data.head(samples)).batches(min(BATCH, samples), fixed=fixed_batch))
+
+
+def split_batches(
+    in_time: NetworkInTime, data: Dataset, steps: int, fixed_batch: int | None
+) -> tuple[list[dict[str, np.ndarray]], ...]:
+    """Three parts of what is affordable: half to fit on, a quarter each to judge by and to confirm.
+
+    Raises:
+        UsageError: there are fewer than four samples, or batches of a fixed size.
+    """
+    size = fixed_batch or 1
+    usable = affordable(in_time, data, steps, fixed_batch, TUNING_PASSES)
+    samples = sum(len(next(iter(batch.values()))) for batch in usable) // size
+    if samples < 4:
+        raise UsageError(f"tuning needs at least 4 calibration samples (batches, where their size is fixed): {samples}")
+    ends = [0, samples // 2 * size, samples * 3 // 4 * size, samples * size]
+    parts = [Dataset({n: a[start:end] for n, a in data.feeds.items()}) for start, end in pairwise(ends)]
+    return tuple(list(part.batches(min(BATCH, len(part)), fixed=fixed_batch)) for part in parts)

@@ -15,7 +15,7 @@ from spikec.calibration.descent import descend, follow
 from spikec.calibration.in_time import Course, NetworkInTime
 from spikec.calibration.observation import Observation
 from spikec.calibration.sampling import Sample, draw
-from spikec.lowering.network import Network, Neuron
+from spikec.lowering.network import Neuron, unread_by_neurons
 
 Tensor = torch.Tensor
 SILENT = 0.1  # of the tensor's largest amplitude: what a channel that was never seen active gets at least
@@ -23,23 +23,29 @@ SILENT = 0.1  # of the tensor's largest amplitude: what a channel that was never
 
 @dataclass
 class Fitted:
-    """One neuron: amplitude and initial value for each channel, (C,), and the error left after T steps, relative L2."""
+    """One neuron: amplitude, initial value and offset for each channel, (C,).
+
+    ``offset`` is added to what the neurons behind start from, against the mean error; ``error`` is the relative L2
+    distance of v(T) from the ANN's activation, before that.
+    """
 
     amplitude: Tensor
     initial: Tensor
+    offset: Tensor
     error: float
 
 
 class LayerwiseFit:
-    """Fits one network for one set of schedules."""
+    """Fits one network for one set of tables."""
 
     def __init__(
         self,
-        network: Network,
+        in_time: NetworkInTime,
         schedules: Mapping[str, np.ndarray],
         dead_zones: Mapping[str, np.ndarray],
         seen: Observation,
         shares: np.ndarray,
+        correction: float = 0.0,
         is_scaled: Callable[[Neuron], bool] = lambda neuron: True,
         progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
@@ -47,11 +53,11 @@ class LayerwiseFit:
 
         Neurons that are not ``is_scaled`` keep the amplitude 1. ``progress`` is told (neurons fitted, in all).
         """
-        self.network, self.seen, self.is_scaled, self.progress = network, seen, is_scaled, progress
+        self.in_time, self.seen, self.is_scaled, self.progress = in_time, seen, is_scaled, progress
+        self.correction, self.free = correction, unread_by_neurons(in_time.network)
         self.shares = torch.from_numpy(shares.astype(np.float32))
         self.tables = {n: (torch.tensor(table), torch.tensor(dead_zones[n])) for n, table in schedules.items()}
         self.fitted: dict[str, Fitted] = {}
-        self.in_time = NetworkInTime(network)
 
     def fit(self, batches: Sequence[Mapping[str, np.ndarray]]) -> dict[str, list[Course]]:
         """Fit every neuron on ``batches``; the courses of the network's outputs come back."""
@@ -65,7 +71,7 @@ class LayerwiseFit:
     def _fire(self, neuron: Neuron, courses: list[Course]) -> list[Course]:
         if neuron.coding != "float":
             self.fitted[neuron.name] = self._best(neuron, draw(courses, self.seen.statistics[neuron.output].axis))
-        self.progress(len(self.fitted), len(self.network.neurons))
+        self.progress(len(self.fitted), len(self.in_time.network.neurons))
         return self._follow(neuron, courses)
 
     def _best(self, neuron: Neuron, sample: Sample) -> Fitted:
@@ -79,9 +85,12 @@ class LayerwiseFit:
         *_, v = descend(sample.course, initial[:, None], amplitudes[:, :, None], *self.tables[neuron.name])
         errors = (((v - sample.target) ** 2) * sample.weight).sum(-1)  # (candidates, C)
         least = errors.min(dim=0)
+        mean = ((v - sample.target) * sample.weight).sum(-1) / sample.weight.sum(-1)
+        share = self.correction if neuron.name in self.free else 0.0
+        offset = -share * mean.gather(0, least.indices[None])[0]
         power = ((sample.target**2) * sample.weight).sum()
         relative = float((least.values.sum() / power.clamp_min(1e-30)).sqrt())
-        return Fitted(amplitudes.gather(0, least.indices[None])[0], initial, relative)
+        return Fitted(amplitudes.gather(0, least.indices[None])[0], initial, offset, relative)
 
     def _follow(self, neuron: Neuron, courses: list[Course]) -> list[Course]:
         """The neuron's own course with the settings it was fitted with."""
@@ -90,5 +99,8 @@ class LayerwiseFit:
             return [[course[0], *follow(course[1:] or course, eta)] for course in courses]
         fitted, stats = self.fitted[neuron.name], self.seen.statistics[neuron.output]
         shape = () if stats.axis is None else amplitude_shape(stats.axis, stats.rank, len(fitted.amplitude))
-        initial, amplitude = fitted.initial.reshape(shape), fitted.amplitude.reshape(shape)
-        return [[course[0], *descend(course[1:] or course, initial, amplitude, eta, theta)] for course in courses]
+        initial, amplitude, offset = (x.reshape(shape) for x in (fitted.initial, fitted.amplitude, fitted.offset))
+        return [
+            [course[0], *(v + offset for v in descend(course[1:] or course, initial, amplitude, eta, theta))]
+            for course in courses
+        ]

@@ -20,6 +20,7 @@ class Observation:
     initial: dict[str, np.ndarray]
     spread: dict[str, np.ndarray]  # the largest |f - v(0)|
     amplitude: dict[str, np.ndarray]  # by the range rule
+    offset: dict[str, np.ndarray] = field(default_factory=dict)  # of fitted neurons, against their mean error
     errors: dict[str, float] = field(default_factory=dict)  # of fitted neurons: |v(T) - f|, relative to |f|
 
 

@@ -7,8 +7,8 @@ import torch
 from spikec.calibration.in_time import Course
 
 Tensor = torch.Tensor
-ELEMENTS = 2**18  # of all channels and samples together
-FEWEST = 256  # of a channel
+ELEMENTS = 2**16  # of all channels and samples together
+FEWEST = 128  # of a channel
 LARGEST = 8  # share: one in so many is among the largest, which decide how far a neuron must reach
 
 

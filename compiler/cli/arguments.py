@@ -30,3 +30,18 @@ Granularity = Annotated[
         help="composite: a neuron may hold a row or window; strict: elementwise neurons only.", show_default=False
     ),
 ]
+
+
+def seconds(text: str) -> float:
+    """A time span: ``90``, ``90s`` or ``5m`` in seconds.
+
+    Raises:
+        UsageError: it is none.
+    """
+    from spikec.errors import UsageError
+
+    unit = {"s": 1.0, "m": 60.0}.get(text[-1:])
+    try:
+        return float(text[:-1]) * unit if unit else float(text)
+    except ValueError as error:
+        raise UsageError(f"'{text}' is no time span; write 90s or 5m") from error

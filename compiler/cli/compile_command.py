@@ -1,13 +1,17 @@
 """``spikec compile``: a model in, an artifact out."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.progress import Progress as Bar
 
-from spikec.cli.arguments import Dynamics, Granularity, Json, Model, Preset, Quantisation
+from spikec.cli.arguments import Dynamics, Granularity, Json, Model, Preset, Quantisation, seconds
 from spikec.cli.output import print_json, print_warnings, progress_bar
+
+if TYPE_CHECKING:
+    from spikec.prepared import Progress
+    from spikec.tuning import Tuning
 
 _HIDE = {"show_default": False}
 
@@ -44,15 +48,20 @@ def compile_(
     ] = None,
     initial: Annotated[str | None, typer.Option(help="v(0): zero or mean.", **_HIDE)] = None,
     seed: Annotated[int | None, typer.Option(help="Of the random input without --calibration.", **_HIDE)] = None,
+    tune: Annotated[bool, typer.Option("--tune", help="Search the settings that serve T best.", **_HIDE)] = False,
+    tune_budget: Annotated[str, typer.Option(help="Time for the search: 90s, 5m.")] = "120s",
+    tune_trials: Annotated[int | None, typer.Option(help="Stop after so many trials, too.", **_HIDE)] = None,
+    tune_csv: Annotated[
+        Path | None, typer.Option(help="Where the trials go (default: OUTPUT.trials.csv).", **_HIDE)
+    ] = None,
     dump: Annotated[Path | None, typer.Option(help="Write every level of the graph into this folder.", **_HIDE)] = None,
     as_json: Json = False,
 ) -> None:
     """Convert a trained network into a spiking one and write it as one ONNX file."""
     from spikec.artifact.dump import dump_levels
     from spikec.artifact.write import check_apart, check_writable, make_folder
-    from spikec.compilation import compile
+    from spikec.compilation import prepare
     from spikec.options import from_preset
-    from spikec.prepared import Progress
 
     options = from_preset(
         preset,
@@ -73,12 +82,19 @@ def compile_(
     )
     check_apart(output, model, calibration)  # all this before minutes of work
     check_writable(output)
+    record = (tune_csv or output.with_suffix(".trials.csv")) if tune else None
+    if record is not None:
+        check_writable(record)
+    budget = seconds(tune_budget)
     if dump is not None:
         make_folder(dump)
     with progress_bar(show=not as_json) as bar:
-        stage, samples = _callbacks(bar)
-        artifact = compile(model, calibration=calibration, options=options, progress=Progress(stage, samples))
+        prepared = prepare(model, calibration=calibration, options=options, progress=_progress(bar))
+        tuning = prepared.tune(budget=budget, trials=tune_trials) if tune else None
+        artifact = prepared.compile(tuning=tuning)
     artifact.save(output)
+    if record is not None and tuning is not None:
+        tuning.write_csv(record)
     print_warnings(artifact.warnings)
     if dump is not None:
         dump_levels(artifact, dump)
@@ -92,6 +108,7 @@ def compile_(
         "saturating": [row["name"] for row in artifact.manifest["neurons"] if row["saturates"]],
         "largest_distance_levels_1_to_3": max(artifact.levels.distances.values()),
         "warnings": artifact.warnings,
+        **({"tuning": {"trials": len(tuning.trials), "csv": str(record), **_found(tuning)}} if tuning else {}),
     }
     if as_json:
         print_json(summary)
@@ -102,8 +119,22 @@ def compile_(
         f"{summary['largest_distance_levels_1_to_3']:.1e}"
     )
 
+    if tuning is not None:
+        typer.echo(
+            f"tuned in {len(tuning.trials)} trials ({record}): held-back distance from the ANN "
+            f"{tuning.default:.4f} -> {tuning.tuned:.4f}"
+            + ("" if tuning.chosen else ", the settings stay as they were")
+        )
 
-def _callbacks(bar: Bar):  # type: ignore[no-untyped-def]  # noqa: ANN202 - two closures, typed by what takes them
+
+def _found(tuning: "Tuning") -> dict[str, Any]:
+    found = tuning.as_dict()
+    return {name: found[name] for name in ("held_back", "chosen")}
+
+
+def _progress(bar: Bar) -> "Progress":
+    from spikec.prepared import Progress
+
     task = bar.add_task("starting", total=None)
 
     def stage(text: str) -> None:
@@ -112,4 +143,7 @@ def _callbacks(bar: Bar):  # type: ignore[no-untyped-def]  # noqa: ANN202 - two 
     def samples(done: int, total: int) -> None:
         bar.update(task, completed=done, total=total)
 
-    return stage, samples
+    def trials(done: int, best: float) -> None:
+        bar.update(task, description=f"tuning: {done} trials, least distance {best:.4f}", total=None)
+
+    return Progress(stage, samples, trials)

@@ -115,6 +115,13 @@ class Network:
         return timed & self.path.tensors
 
 
+def unread_by_neurons(network: Network) -> set[str]:
+    """The neurons whose output goes through weights before another neuron, the readout or an output reads it."""
+    read = {name for neuron in network.neurons.values() for name in (*neuron.values, *neuron.parameters)}
+    read |= set(network.boundary)
+    return {neuron.name for neuron in network.neurons.values() if neuron.output not in read}
+
+
 def _shape(info: onnx.ValueInfoProto) -> Shape | None:
     if not info.type.tensor_type.HasField("shape"):
         return None

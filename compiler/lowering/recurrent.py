@@ -2,13 +2,14 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
 from spikec.lowering.dynamics import leaky_integrator, neuron_function
-from spikec.lowering.init_graph import init_nodes, prune
+from spikec.lowering.init_graph import init_nodes, prune, start_of
 from spikec.lowering.network import Network, Neuron, Shape
 from spikec.lowering.step_graph import ZERO, ZEROS, StepGraph
 from spikec.passes.operators import FUNCTION_DOMAIN
@@ -31,6 +32,7 @@ class Recurrent:
         inputs, outputs: the source model's signature.
         schedules: eta(t), (T,), of every neuron by its name.
         dead_zones: theta(t), (T,), of every ternary neuron by its name.
+        offsets: what is added to v(0) behind a neuron, by its name.
         steps: T.
     """
 
@@ -48,6 +50,7 @@ class Recurrent:
     outputs: list[onnx.ValueInfoProto]
     schedules: Mapping[str, np.ndarray]
     dead_zones: Mapping[str, np.ndarray]
+    offsets: Mapping[str, np.ndarray]
     steps: int
     opset: int
 
@@ -66,6 +69,7 @@ def lower(
     schedule: np.ndarray | Mapping[str, np.ndarray],
     dynamics: str,
     dead_zone: float | Mapping[str, np.ndarray] = 0.0,
+    offsets: Mapping[str, np.ndarray] = MappingProxyType({}),
 ) -> Recurrent:
     """Split a calibrated level-3 model into init, step and readout.
 
@@ -74,20 +78,24 @@ def lower(
         schedule: eta(t), (T,): one for all neurons, or one for each by its name, all of the same length.
         dynamics: ``signgd`` or ``subgradient`` (one schedule for all).
         dead_zone: theta of the signGD neurons, or theta(t), (T,), for each by its name; 0 for binary ones.
+        offsets: by neuron name, what the segments behind it see added to its output at all times; for neurons that no
+            other reads directly (``unread_by_neurons``).
     """
     network = Network(_with_free_output_names(model))
     schedules = schedule if isinstance(schedule, Mapping) else dict.fromkeys(network.neurons, schedule)
     ternary = _dead_zones(network, schedules, dynamics, dead_zone)
-    step = StepGraph(network, dynamics, schedules, ternary)
+    shifts = {name: f"{name}/offset" for name in offsets}
+    step = StepGraph(network, dynamics, schedules, ternary, shifts)
     step.build()
     states = list(step.states.values())
     readout = [_copy(node) for node in network.nodes if node.name in network.readout]
     readout += _output_wires(model)
     kept = prune(step.nodes, {state.next for state in states}) if states else []
     constants = {**network.constants, **step.constants}
+    constants |= {f"{n}/offset": numpy_helper.from_array(a, f"{n}/offset") for n, a in offsets.items()}
     constants[ZERO] = numpy_helper.from_array(np.zeros((), np.float32), ZERO)
     held = _held(network, constants, kept, readout, {n for n in network.boundary if n in network.timed})
-    init = prune(init_nodes(network) + step.extra_init, {state.initial for state in states} | set(held))
+    init = prune(init_nodes(network, shifts) + step.extra_init, {state.initial for state in states} | set(held))
     used = {name for node in [*init, *kept, *readout] for name in node.input}
     readout_inputs = {n: step.states[n].name for n in network.boundary if n in network.timed}
     return Recurrent(
@@ -105,6 +113,7 @@ def lower(
         outputs=list(model.graph.output),
         schedules=schedules,
         dead_zones=ternary,
+        offsets=offsets,
         steps=len(next(iter(schedules.values()), ())),
         opset=next(entry.version for entry in model.opset_import if entry.domain == ""),
     )
@@ -169,7 +178,8 @@ def _held(
 def _types(network: Network, names: list[str]) -> dict[str, tuple[int, Shape | None]]:
     graph = network.model.graph
     types = {info.name: info.type.tensor_type.elem_type for info in [*graph.value_info, *graph.input, *graph.output]}
-    plain = {name: name.removesuffix(ZEROS) for name in names}
+    starts = {start_of(neuron): neuron.output for neuron in network.neurons.values()}
+    plain = {name: starts.get(name, name.removesuffix(ZEROS)) for name in names}
     return {n: (types.get(plain[n], onnx.TensorProto.FLOAT), network.shapes.get(plain[n])) for n in names}
 
 

@@ -8,7 +8,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from spikec.lowering.dynamics import operator_name
-from spikec.lowering.init_graph import zeros_nodes
+from spikec.lowering.init_graph import start_of, zeros_nodes
 from spikec.lowering.linear_part import linear_part
 from spikec.lowering.network import Network, Neuron
 from spikec.passes.operators import NEURON_DOMAIN
@@ -26,6 +26,7 @@ class StepGraph:
     dynamics: str
     schedules: Mapping[str, np.ndarray]  # neuron -> eta(t)
     dead_zones: Mapping[str, np.ndarray] = field(default_factory=dict)  # ternary neuron -> theta(t)
+    offsets: Mapping[str, str] = field(default_factory=dict)  # neuron -> tensor added to v(0) behind it
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     extra_init: list[onnx.NodeProto] = field(default_factory=list)
     constants: dict[str, onnx.TensorProto] = field(default_factory=dict)
@@ -117,7 +118,8 @@ class StepGraph:
     def _emit_neuron(self, neuron: Neuron) -> None:
         inputs = [self.estimate(name) for name in neuron.values]
         parameters = [self.parameter(name) for name in neuron.parameters]
-        state = State(f"{neuron.name}/value", "value", neuron.output, f"{neuron.name}/value_next")
+        start = start_of(neuron) if neuron.name in self.offsets else neuron.output
+        state = State(f"{neuron.name}/value", "value", start, f"{neuron.name}/value_next")
         self.states[neuron.output] = state
         self.deltas[neuron.output] = f"{neuron.name}/event"
         theta = self.dead_zones.get(neuron.name)

@@ -14,6 +14,7 @@ from tests.models.graphs import initializer, normal, parse, scalar
 DATA = np.float32([[1, -6, -1], [2, 2, -2], [3, 0, 0], [6, 1, 0]])
 HUNDRED = np.arange(1, 101, dtype=np.float32)[:, None] * np.float32([1, 10, 0])
 BINS = 2048
+SIMPLE = {"range_rule": "max", "range_per": "tensor", "steps": 4}  # a fit has tests of its own
 CONSTANTS = {"w": normal(3, 2), "low": scalar(-5), "high": scalar(5), "k": normal(4, 2, 1, 1), "v": normal(5, 2)}
 SATURATES = (
     "1 of 1 neuron nodes saturate, their schedule cannot reach the calibrated range: act; use --ranges every, "
@@ -24,7 +25,7 @@ SATURATES = (
 def compiled(call, data=DATA, **options):
     """x -> call -> MatMul, with the row of its neuron."""
     model = parse(f"g (float[N, 3] x) => (float[N, 2] y) {{ [act] h = {call} y = MatMul(h, w) }}", **CONSTANTS)
-    artifact = spikec.compile(model, calibration=data, **{"steps": 4, **options})
+    artifact = spikec.compile(model, calibration=data, **{**SIMPLE, **options})
     return artifact, artifact.manifest["neurons"][-1]
 
 

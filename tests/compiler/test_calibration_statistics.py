@@ -100,7 +100,7 @@ def _relu_of(model: onnx.ModelProto, feeds: dict[str, np.ndarray]) -> np.ndarray
 
 def test_one_amplitude_for_each_channel_of_a_convolution() -> None:
     feeds = tiny.images(40)
-    artifact = spikec.compile(tiny.cnn(), calibration=feeds, steps=4, range_per="channel")
+    artifact = spikec.compile(tiny.cnn(), calibration=feeds, steps=4, range_rule="max", range_per="channel")
     expected = _relu_of(tiny.cnn(), feeds).max(axis=(0, 2, 3))
     np.testing.assert_allclose(_amplitude(artifact), expected.reshape(4, 1, 1), rtol=1e-6)
     assert artifact.manifest["neurons"][0]["amplitudes"] == 4
@@ -108,25 +108,26 @@ def test_one_amplitude_for_each_channel_of_a_convolution() -> None:
 
 def test_one_amplitude_for_each_column_of_a_product() -> None:
     feeds = {"x": tiny.samples(40)["x"]}
-    artifact = spikec.compile(tiny.mlp(), calibration=feeds, steps=4, range_per="channel")
+    artifact = spikec.compile(tiny.mlp(), calibration=feeds, steps=4, range_rule="max", range_per="channel")
     np.testing.assert_allclose(_amplitude(artifact), _relu_of(tiny.mlp(), feeds).max(axis=0), rtol=1e-6)
 
 
 def test_one_amplitude_for_the_tensor() -> None:
     feeds = tiny.images(40)
     values = _relu_of(tiny.cnn(), feeds)
-    artifact = spikec.compile(tiny.cnn(), calibration=feeds, steps=4)
+    artifact = spikec.compile(tiny.cnn(), calibration=feeds, steps=4, range_rule="max", range_per="tensor")
     np.testing.assert_allclose(_amplitude(artifact), values.max(), rtol=1e-6)
     row = artifact.manifest["neurons"][0]
     np.testing.assert_allclose(row["range"], [values.min(), values.max()], rtol=1e-6)
-    cut = spikec.compile(tiny.cnn(), calibration=feeds, steps=4, range_rule="percentile:90")
+    cut = spikec.compile(tiny.cnn(), calibration=feeds, steps=4, range_rule="percentile:90", range_per="tensor")
     expected = np.percentile(values, 90, method="inverted_cdf")
     assert expected * 0.999 <= _amplitude(cut) <= expected + values.max() / BINS
 
 
 def test_a_neuron_starts_at_its_mean_on_request() -> None:
     feeds = tiny.images(40)
-    artifact = spikec.compile(tiny.cnn(), calibration=feeds, steps=4, initial="mean")
+    options = spikec.Options(steps=4, initial="mean", range_rule="max", range_per="tensor")
+    artifact = spikec.compile(tiny.cnn(), calibration=feeds, options=options)
     values = _relu_of(tiny.cnn(), feeds)
     row = artifact.manifest["neurons"][0]
     np.testing.assert_allclose(row["initial"], [values.mean()] * 2, rtol=1e-5)

@@ -67,7 +67,8 @@ def test_the_same_model_however_it_is_given(expected, tmp_path):
 
 
 def test_options_are_given_whole_or_one_by_one(expected):
-    assert bytes_of(spikec.compile(tiny.mlp(), calibration=X, options=spikec.Options(steps=4))) == bytes_of(expected)
+    options = from_preset("default", steps=4)
+    assert bytes_of(spikec.compile(tiny.mlp(), calibration=X, options=options)) == bytes_of(expected)
     paper = spikec.compile(tiny.mlp(), calibration=X, preset="paper", steps=4)
     assert paper.manifest["options"] == from_preset("paper", steps=4).as_dict()
     with pytest.raises(spikec.UsageError) as refused:
@@ -167,14 +168,16 @@ def test_level_three_is_calibrated_and_computes_what_the_source_does(expected):
     level, feeds = expected.levels.neurons, {"x": X}
     found, wanted = run_model(level, feeds)["y"], run_model(tiny.mlp(), feeds)["y"]
     np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
-    amplitude = expected.manifest["neurons"][0]["amplitude"][0]
-    assert initializer(level, "act/amplitude") == np.float32(amplitude) != 1
+    amplitude, (row,) = initializer(level, "act/amplitude"), expected.manifest["neurons"]
+    assert [amplitude.min(), amplitude.max()] == row["amplitude"] and amplitude.size == row["amplitudes"] == 6
+    assert (amplitude != 1).all()
 
 
 def test_progress_is_told_by_stages_and_samples():
     stages, samples = [], []
     progress = Progress(stages.append, lambda done, total: samples.append((done, total)))
     spikec.compile(tiny.mlp(), calibration=tiny.samples(40)["x"], steps=2, progress=progress)
-    assert stages[0] == "loading the model" and stages[-3:] == ["calibrating", "lowering to time steps", "done"]
+    last = ["calibrating", "fitting amplitudes layer by layer", "lowering to time steps", "done"]
+    assert stages[0] == "loading the model" and stages[-4:] == last
     assert "level 0: running the source" in stages and "neurons: PlaceNeurons" in stages
-    assert samples == [(32, 40), (40, 40)]
+    assert samples == [(32, 40), (40, 40), (1, 1)], "samples observed, then neurons fitted"

@@ -115,7 +115,7 @@ def test_at_its_target_a_binary_neuron_steps_down_and_a_ternary_one_rests():
 def test_the_dead_zone_is_that_of_each_channel():
     w = np.diag(np.float32([0.1, 1, 10]))
     text = "g (float[N, 3] x) => (float[N, 3] h, float[N, 3] y) { a = MatMul(x, w) [act] h = Tanh(a) y = MatMul(h, w) }"
-    artifact = spikec.compile(parse(text, w=w), calibration=np.tile(SAMPLES / 2, 3), steps=T, range_per="channel")
+    artifact = spikec.compile(parse(text, w=w), calibration=np.tile(SAMPLES / 2, 3), steps=T, range_rule="max")
     amplitude = initializer(artifact.model, "act/amplitude").astype(np.float64)
     np.testing.assert_allclose(amplitude, np.tanh([0.1, 1, 10]), rtol=1e-6)
     x = normal(5, 3) / 4
@@ -136,8 +136,8 @@ def test_estimates_and_outputs_are_affine_in_what_was_sent(seed, dead_zone, sche
     """x(t) = A(v(t)): the second layer fires by what the first has sent up to the same step."""
     shapes = {"w": (3, 4), "b": (4,), "u": (4, 4), "c": (4,)}
     weights = {name: normal(*shape, seed=seed + i) for i, (name, shape) in enumerate(shapes.items())}
-    options = {"calibration": normal(9, 3, seed=seed), "dead_zone": dead_zone, "schedule": schedule}
-    artifact = spikec.compile(parse(TWO_LAYERS, **weights), steps=T, **options)
+    options = spikec.Options(steps=T, dead_zone=dead_zone, schedule=schedule)  # one amplitude a tensor
+    artifact = spikec.compile(parse(TWO_LAYERS, **weights), calibration=normal(9, 3, seed=seed), options=options)
     names, sizes = zip(*(name_and_sizes(row) for row in artifact.manifest["neurons"]), strict=True)
     h = k = np.zeros((2, 4))
     for step in Session(artifact.model, precision="float64").stream(normal(2, 3, seed=seed + 9)):

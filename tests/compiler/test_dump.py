@@ -95,8 +95,8 @@ def test_the_step_knows_nothing_of_the_input_and_time_is_not_in_it(tmp_path):
     inputs = [info.name for info in step.input]
     assert inputs[0] == "spikec/t" and "x" not in inputs
     assert not any(node.op_type in ("Loop", "If") for node in step.node)
-    (table,) = (tensor for tensor in step.initializer if tensor.name.endswith("/table"))
-    assert list(table.dims) == [STEPS]
+    tables = {tensor.name: list(tensor.dims) for tensor in step.initializer if tensor.name.endswith("/table")}
+    assert tables == {"spikec/eta0/table": [STEPS], "spikec/theta1/table": [STEPS]}
 
 
 def test_folders_are_made_and_older_files_replaced(tmp_path):

@@ -2,13 +2,14 @@
 
 import hypothesis.strategies as st
 import numpy as np
+import onnx
 import pytest
 from hypothesis import given, settings
 
 import spikec
 from spikec.equivalence import relative_distance
 from spikec.lowering import lower
-from spikec.passes import FuseElementwise
+from spikec.passes import EncodeInputs, FuseElementwise
 from spikec.pipeline import build_levels
 from spikec.runtime import Session
 from tests.models.graphs import normal, parse, run_pass, scalar
@@ -152,6 +153,40 @@ def test_equal_tables_are_stored_once_and_different_ones_apart():
         "g": "spikec/eta1",
         "h": "spikec/eta0",
     }
+
+
+def ternary(network):
+    """The neurons that take a dead zone, and the table that it comes from."""
+    tables = {n.output[0]: n.input[0] for n in network.step if n.op_type == "Gather" and n.input[0].endswith("/table")}
+    neurons = [node for node in network.step if node.domain == "spikec" and "Ternary" in node.op_type]
+    values = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in network.constants}
+    return {node.name: values[tables[node.input[-1]]].tolist() for node in neurons}
+
+
+def test_a_dead_zone_of_its_own_for_each_neuron_and_step():
+    model = place(network("deep").model)
+    half = np.full(len(SCHEDULE), 0.5, np.float32)
+    early = np.float32([0.25, 0.25, 0.25, 0.25, 0.5])
+    zones = {"e": half, "g": early, "h": np.zeros(len(SCHEDULE), np.float32)}
+    one = lower(model, SCHEDULE, "signgd", zones)
+    assert ternary(one) == {"e": half.tolist(), "g": early.tolist()}, "a neuron whose table is zero is binary"
+    assert one.dead_zones.keys() == {"e", "g"}
+    tables = [tensor.name for tensor in one.constants if tensor.name.endswith("/table")]
+    assert tables == ["spikec/eta0/table", "spikec/theta1/table", "spikec/theta2/table"]
+    same = lower(model, SCHEDULE, "signgd", 0.5)
+    assert ternary(same) == dict.fromkeys("egh", half.tolist())
+
+
+@pytest.mark.parametrize(("dynamics", "coding"), [("signgd", "float"), ("subgradient", "sign"), ("subgradient", "float")])
+def test_graded_events_and_integrate_and_fire_have_no_dead_zone(dynamics, coding):
+    placed = place(network("mlp").model)
+    model = run_pass(EncodeInputs("float"), placed)[0] if coding == "float" else placed
+    one, two = (lower(model, SCHEDULE, dynamics, dead_zone) for dead_zone in (0.0, 0.5))
+    graded = {neuron.name for neuron in two.neurons if neuron.coding == "float"}
+    assert bool(graded) == (coding == "float")
+    assert two.dead_zones.keys() == ternary(two).keys() == ({"h"} if dynamics == "signgd" else set())
+    if dynamics == "subgradient":
+        assert [one.step, one.functions, one.constants] == [two.step, two.functions, two.constants]
 
 
 def test_subgradient_integrators_forget():

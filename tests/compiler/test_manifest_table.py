@@ -9,6 +9,7 @@ import pytest
 
 import spikec
 from spikec.artifact.manifest import FORMAT
+from spikec.options import from_preset
 from spikec.runtime import read_manifest
 from tests.models import tiny
 from tests.models.forms import FORMS, STEPS, compiled
@@ -20,6 +21,7 @@ ASKED = {
         "steps": 7,
         "schedule": "exponential:start=0.3",
         "dead_zone": 0.25,
+        "early_dead_zone": "unary=0.125,encoder=0.5",
         "coding": "spike",
         "granularity": "strict",
         "form": "unrolled",
@@ -42,7 +44,7 @@ def written(artifact):
 @pytest.mark.parametrize("case", ASKED)
 def test_options(case):
     artifact = spikec.compile(tiny.mlp(), calibration=tiny.samples(), **ASKED[case])
-    expected, found = spikec.Options(**ASKED[case]).as_dict(), written(artifact)
+    expected, found = from_preset("default", **ASKED[case]).as_dict(), written(artifact)
     assert found["options"] == expected
     assert all(found[name] == expected[name] for name in ("steps", "form", "dynamics"))
     subgradient = expected["dynamics"] == "subgradient"

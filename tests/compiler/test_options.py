@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import spikec
 from spikec import errors
 from spikec.errors import UsageError
-from spikec.options import MOST_STEPS, PRESETS, Options, from_preset, percentile
+from spikec.options import MOST_STEPS, PRESETS, Options, from_preset, is_fit, least_share, percentile
 from tests.models import tiny
 
 DEFAULTS = {
@@ -19,6 +19,7 @@ DEFAULTS = {
     "dynamics": "signgd",
     "schedule": "geometric",
     "dead_zone": 0.5,
+    "early_dead_zone": "",
     "coding": "direct",
     "granularity": "composite",
     "form": "loop",
@@ -27,8 +28,10 @@ DEFAULTS = {
     "range_per": "tensor",
     "initial": "zero",
     "quantisation": "staircase",
+    "correction": 0.0,
     "seed": 0,
 }
+PRESET = {"range_rule": "fit", "range_per": "channel", "early_dead_zone": "softmax=0.3", "correction": 0.5}
 PAPER = {"schedule": "exponential", "dead_zone": 0.0, "coding": "float", "granularity": "strict", "ranges": "relu"}
 CHOICES = {
     "dynamics": "signgd, subgradient",
@@ -40,7 +43,9 @@ CHOICES = {
     "initial": "zero, mean",
     "quantisation": "staircase, drop",
 }
-RULE = "range rule is '{}'; write max, or percentile:P with P above 0 and up to 100"
+RULE = (
+    "range rule is '{}'; write fit, fit:S with S above 0 and up to 1, max, or percentile:P with P above 0 and up to 100"
+)
 
 
 def refusal(**chosen):
@@ -55,7 +60,8 @@ def refusal(**chosen):
 
 def test_the_presets():
     assert list(PRESETS) == ["default", "paper"]
-    assert Options().as_dict() == from_preset("default").as_dict() == DEFAULTS
+    assert Options().as_dict() == DEFAULTS
+    assert from_preset("default").as_dict() == {**DEFAULTS, **PRESET}
     assert from_preset("paper").as_dict() == {**DEFAULTS, **PAPER}
 
 
@@ -96,7 +102,15 @@ def test_a_dead_zone_of_a_whole_step_or_more(dead_zone):
     assert refusal(dead_zone=dead_zone) == f"the dead zone is {dead_zone}; it must be a number from 0 to below 1"
 
 
+@pytest.mark.parametrize("correction", [-0.01, 1.01, float("nan"), "0.5", True, None])
+def test_a_correction_of_more_than_all(correction):
+    with pytest.raises(UsageError) as refused:
+        Options(correction=correction)
+    assert str(refused.value) == f"the correction is {correction}; it must be a number from 0 to 1"
+
+
 def test_the_last_values_that_are_allowed():
+    assert [Options(correction=share).correction for share in (0, 1)] == [0.0, 1.0]
     found = Options(steps=MOST_STEPS, dead_zone=np.nextafter(1.0, 0.0), seed=2**70, range_rule="percentile:100")
     assert (found.steps, found.seed) == (4096, 2**70)
     assert Options(steps=1, dead_zone=0).steps == 1
@@ -136,10 +150,27 @@ def test_percentiles_are_read_as_they_are_written(percent):
 
 
 @pytest.mark.parametrize(
-    "rule", ["", "min", "max:99", "percentile", "percentile:-1", "percentile:1e3", "quantile:50", 5]
+    "rule",
+    ["", "min", "max:99", "percentile", "percentile:-1", "percentile:1e3", "quantile:50", 5]
+    + ["fit:", "fit:0", "fit:1.01", "fit:-1", "fit:nan", "fit:half", "Fit"],
 )
 def test_range_rules_that_are_none(rule):
+    assert not is_fit(rule)
     assert refusal(range_rule=rule) == RULE.format(rule)
+
+
+@settings(max_examples=60, deadline=None)
+@given(share=st.floats(min_value=0, max_value=1, exclude_min=True), steps=st.integers(1, MOST_STEPS))
+def test_the_least_share_that_a_fit_tries(share, steps):
+    """As asked, or growing with T: few steps need the resolution more than the largest values."""
+    assert least_share(Options(range_rule=f"fit:{share!r}").range_rule, steps) == share
+    assert 0.2 <= least_share("fit", steps) <= least_share("fit", steps + 1) <= 0.9
+    assert least_share("fit", 4096) == 0.9 and least_share("fit", 8) == 8 / 19 and least_share("fit", 1) == 0.2
+
+
+def test_a_fit_starts_from_the_maximum():
+    assert is_fit("fit") and is_fit("fit:0.4") and not is_fit("max") and not is_fit("percentile:99")
+    assert percentile("fit") == percentile("fit:0.4") == 100
 
 
 def test_names_that_are_not_there():

@@ -78,6 +78,7 @@ def test_it_is_integrate_and_fire_spike_for_spike(seed, widths, rule):
         calibration=samples[2:],
         dynamics="subgradient",
         range_rule=rule,
+        range_per="tensor",
         steps=STEPS,
     )
     thresholds = [row["amplitude"][0] for row in artifact.manifest["neurons"]]
@@ -96,6 +97,15 @@ def convolutional(pool, activation="Relu"):
     shapes = {"k1": (4, 2, 3, 3), "c1": (4,), "w": (64, 3), "b": (3,)}
     weights = {name: (0.3 * generator.standard_normal(shape)).astype(np.float32) for name, shape in shapes.items()}
     return parse(CNN.format(pool, activation), **weights), generator.standard_normal((8, 2, 8, 8)).astype(np.float32)
+
+
+def test_a_fit_leaves_integrate_and_fire_the_range_of_each_channel():
+    model, x = convolutional("AveragePool")
+    fitted, simple = (
+        spikec.compile(model, calibration=x, dynamics="subgradient", steps=4, range_rule=rule) for rule in ("fit", "max")
+    )
+    assert fitted.manifest["neurons"] == simple.manifest["neurons"] and fitted.model.graph == simple.model.graph
+    assert [(row["amplitudes"], row["error"]) for row in fitted.manifest["neurons"]] == [(4, None)]
 
 
 def test_average_pooling_is_part_of_the_weights():

@@ -41,7 +41,7 @@ def test_levels_equal_the_source(case):
 
 def test_level_four_equals_the_oracle_spike_for_spike(case):
     _, artifact, x, _ = case
-    oracle = Oracle(artifact.levels.neurons, artifact.recurrent.schedules, artifact.recurrent.dead_zones)
+    oracle = Oracle(artifact.levels.neurons, artifact.recurrent.schedules, artifact.recurrent.dead_zones, artifact.recurrent.offsets)
     session = Session(artifact.model, precision="float64")
     steps = zip(session.stream(x), oracle.run({"input": x}), strict=True)
     for step, (outputs, spikes) in steps:

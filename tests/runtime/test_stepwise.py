@@ -26,14 +26,16 @@ def stepwise(name: str, form: str = "loop") -> tuple[Stepwise, Recording]:
 def by_hand(x: np.ndarray, theta: float = 0.5) -> list[tuple[np.ndarray, np.ndarray]]:
     """Output and spikes of the network "mlp" after each step: its one neuron holds Relu, its estimate never moves."""
     w, b, v, c = (initializer(network("mlp").model, name).astype(np.float64) for name in "wbvc")
-    (row,) = compiled("mlp", dead_zone=theta).manifest["neurons"]
+    artifact = compiled("mlp", dead_zone=theta)
+    amplitude, offset = (initializer(artifact.model, f"h/{name}").astype(np.float64) for name in ("amplitude", "offset"))
+    (row,) = artifact.manifest["neurons"]
     target, value, found = np.maximum(x @ w + b, 0), 0.0, []
     for eta in row["eta"]:
-        error, size = value - target, eta * row["amplitude"][0]
+        error, size = value - target, eta * amplitude
         silent = (np.abs(error) <= theta * size) & (theta > 0)  # binary neurons send +1 even for an error of 0
         spikes = np.where(silent, 0, np.where(error >= 0, -1, 1))
         value = value + size * spikes
-        found.append((value @ v + c, spikes))
+        found.append(((value + offset) @ v + c, spikes))
     return found
 
 

@@ -9,9 +9,13 @@ Progress = Callable[[int, int], None]  # told (done, in all)
 
 @dataclass(frozen=True)
 class Configuration:
-    """A row of a benchmark: ``preset`` with the settings in ``chosen`` put over it (names of ``spikec.Options``)."""
+    """A row of a benchmark: ``preset`` with the settings in ``chosen`` put over it (names of ``spikec.Options``).
+
+    ``trials``: of the tuner, for each T; 0 leaves it out.
+    """
 
     name: str
     what: str
     preset: str = "default"
     chosen: Mapping[str, Any] = field(default_factory=dict)
+    trials: int = 0

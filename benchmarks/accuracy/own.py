@@ -1,5 +1,6 @@
 """The rows of spikec itself."""
 
+import math
 from collections.abc import Sequence
 from time import perf_counter
 
@@ -12,8 +13,11 @@ from benchmarks.accuracy.synapses import Synapses
 from benchmarks.configuration import Configuration, Progress
 from spikec.runtime import Session
 
+TRIALS, MOST_TUNED = 24, 16  # with more steps there is little left to gain
+
 CONFIGURATIONS = (
     Configuration("default", "the default preset"),
+    Configuration("tuned", f"the tuner, {TRIALS} trials for each T up to {MOST_TUNED}", trials=TRIALS),
     Configuration("strict", "the default preset, elementwise neurons only", chosen={"granularity": "strict"}),
     Configuration("paper", "the preset paper: eta(t) = 0.15 * 0.95^t, float coding, ranges of ReLU only", "paper"),
     Configuration(
@@ -40,12 +44,20 @@ def measure(configuration: Configuration, subject: Subject, times: Sequence[int]
         subject.model, calibration=calibration, preset=configuration.preset, **configuration.chosen
     )
     synapses = Synapses.of(prepared.levels.neurons, {subject.input: subject.images.test[:1]})
+    times = [t for t in times if t <= MOST_TUNED or not configuration.trials]
     points, before, total = {}, 0, sum(times) * len(subject.images.test)
     for t in times:
-        points[t] = _point(prepared.compile(steps=t), synapses, subject, t, _later(progress, before, t, total))
+        artifact = _artifact(prepared, configuration, t)
+        points[t] = _point(artifact, synapses, subject, t, _later(progress, before, t, total))
         before += t * len(subject.images.test)
     settings = {**prepared.options.as_dict(), "steps": list(times)}
     return Row(configuration.what, points, settings, seconds=perf_counter() - start)
+
+
+def _artifact(prepared: spikec.Prepared, configuration: Configuration, steps: int) -> spikec.Artifact:
+    if not configuration.trials:
+        return prepared.compile(steps=steps)
+    return prepared.compile(tuning=prepared.tune(steps=steps, budget=math.inf, trials=configuration.trials))
 
 
 def _point(artifact: spikec.Artifact, synapses: Synapses, subject: Subject, steps: int, progress: Progress) -> Point:

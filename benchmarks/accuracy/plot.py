@@ -14,6 +14,7 @@ COLUMNS = 3
 # spikec in full lines, SpikingJelly dashed; a row that is not listed here takes matplotlib's next colour
 STYLES: dict[str, dict[str, Any]] = {
     "default": {"color": "#1f5fa8", "marker": "o", "linewidth": 2.2, "zorder": 5},
+    "tuned": {"color": "#b02a5c", "marker": "*", "linewidth": 1.6, "zorder": 6},
     "strict": {"color": "#55a0d8", "marker": "s"},
     "paper": {"color": "#d1701f", "marker": "s"},
     "subgradient-max": {"color": "#8a8a8a", "marker": "v"},

@@ -45,7 +45,8 @@ def tune(
     _check(options, budget, trials)
     search = _Search(prepared, options)
     study, start = _study(options.seed), perf_counter()
-    study.enqueue_trial(search.space.default())
+    for point in (search.space.default(), *search.space.neighbours()):
+        study.enqueue_trial(point)
     while not search.trials or (perf_counter() - start < budget and len(search.trials) != trials):
         trial = study.ask()
         settings = search.space.suggest(trial) if search.trials else _without_search(search, trial)
@@ -118,7 +119,7 @@ def _study(seed: int) -> Any:
     except ImportError as error:
         raise EnvironmentMissing("tuning needs optuna; install it with: pip install 'spikec[tune]'") from error
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    return optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=8, multivariate=True))
+    return optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=1, multivariate=True))
 
 
 def _check(options: Options, budget: float, trials: int | None) -> None:

@@ -1,6 +1,7 @@
-"""The settings that the tuner searches, and what stands for the default among them."""
+"""The settings that the tuner searches: a neighbourhood of the default preset."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from spikec.dead_zones import kind_of
@@ -14,33 +15,55 @@ if TYPE_CHECKING:
 EAGER = 0.3  # dead zone of softmaxes before the last step, in the default preset
 
 
+@dataclass(frozen=True)
+class Axis:
+    """One number to choose: where the default preset has it, and how far it may go."""
+
+    default: float
+    low: float
+    high: float
+
+    def clip(self, value: float) -> float:
+        """The nearest value that may be chosen."""
+        return min(self.high, max(self.low, value))
+
+
 class Space:
-    """Ratio and stagger of a geometric schedule, least amplitude, and how eager each kind of neuron is.
+    """Ratio and stagger of a geometric schedule, least amplitude, offsets, and how eager each kind of neuron is.
 
     The reach is left alone: amplitudes are fitted, and it is their product with the reach that counts.
     """
 
     def __init__(self, neurons: Iterable[Neuron], steps: int) -> None:
         """``neurons``: of the network, whose kinds have a dead zone each; ``steps``: T."""
-        self.steps = steps
+        ratio, stagger, share = fitted_ratio(steps), fitted_stagger(steps), least_share("fit", steps)
         self.kinds = sorted({kind_of(neuron) for neuron in neurons if neuron.coding != "float"})
+        self.axes = {
+            "ratio": Axis(ratio, ratio - 0.15, min(0.97, ratio + 0.15)),
+            "stagger": Axis(stagger, 0.0, max(1.0, steps - 1.0)),
+            "share": Axis(share, share / 2, min(1.0, share * 2)),
+            "correction": Axis(0.5, 0.0, 1.0),
+            **{f"theta {kind}": Axis(EAGER if kind == "softmax" else 0.5, 0.2, 0.6) for kind in self.kinds},
+        }
 
     def default(self) -> dict[str, float]:
         """The point of the space that is the default preset."""
-        zones = {f"theta {kind}": EAGER if kind == "softmax" else 0.5 for kind in self.kinds}
-        schedule = {"ratio": fitted_ratio(self.steps), "stagger": fitted_stagger(self.steps)}
-        return {**schedule, "correction": 0.5, "share": least_share("fit", self.steps), **zones}
+        return {name: axis.default for name, axis in self.axes.items()}
+
+    def neighbours(self) -> Iterator[dict[str, float]]:
+        """The default with one number changed, up or down by a quarter of what it can go."""
+        for name, axis in self.axes.items():
+            for step in (-0.25, 0.25):
+                value = axis.clip(axis.default + step * (axis.high - axis.low))
+                if value != axis.default:
+                    yield {**self.default(), name: value}
 
     def suggest(self, trial: "Trial") -> dict[str, str | float]:
         """The options of one trial."""
-        ratio = trial.suggest_float("ratio", 0.4, 0.95)
-        stagger = trial.suggest_float("stagger", 0.0, max(1.0, self.steps - 1.0))
-        share = trial.suggest_float("share", 0.1, 1.0, log=True)
-        correction = trial.suggest_float("correction", 0.0, 1.0)
-        zones = {kind: trial.suggest_float(f"theta {kind}", 0.2, 0.6) for kind in self.kinds}
+        point = {name: trial.suggest_float(name, axis.low, axis.high) for name, axis in self.axes.items()}
         return {
-            "schedule": f"geometric:ratio={ratio:.4g},stagger={stagger:.4g}",
-            "correction": round(correction, 2),
-            "range_rule": f"fit:{share:.4g}",
-            "early_dead_zone": ",".join(f"{kind}={theta:.3g}" for kind, theta in zones.items()),
+            "schedule": f"geometric:ratio={point['ratio']:.4g},stagger={point['stagger']:.4g}",
+            "correction": round(point["correction"], 2),
+            "range_rule": f"fit:{point['share']:.4g}",
+            "early_dead_zone": ",".join(f"{kind}={point[f'theta {kind}']:.3g}" for kind in self.kinds),
         }

@@ -21,22 +21,43 @@ def make_schedule(spec: str, steps: int, depth: float = 0.0) -> np.ndarray:
     - ``exponential`` (start=0.15, decay=0.95): eta(t) = start * decay^t (Oh & Lee 2024, their configuration)
     - ``inverse`` (scale=1.0): eta(t) = scale / (t + 1) (Oh & Lee 2024)
     - ``constant`` (size=1/T): eta(t) = size
+    - ``wavefront`` (spikes=8, reach=1.5, ratio fitted to spikes): a neuron waits until those before it are done, and
+      has so many steps of a geometric schedule for itself; before and after its size is 0. With as many steps as
+      spikes times the neurons on the longest way the windows do not overlap: T is the latency, not the spikes.
+    - ``table:0.5/0.25/...``: T step sizes, for every neuron
 
     Raises:
         UsageError: unknown name or key, or a number out of range.
     """
     name, _, rest = spec.partition(":")
+    if name == "table":
+        return _checked(spec, _listed(spec, rest, steps))
     if name not in _MAKERS:
-        raise UsageError(f"there is no schedule '{name}'; choose one of {', '.join(_MAKERS)}")
+        raise UsageError(f"there is no schedule '{name}'; choose one of {', '.join((*_MAKERS, 'table'))}")
     defaults, maker = _MAKERS[name]
     settings = _parse(name, rest, defaults)
     with np.errstate(all="ignore"):  # what overflows is refused below
         table = maker(np.arange(steps, dtype=np.float64), {**settings, "depth": depth})
+    return _checked(spec, table, waits=name == "wavefront")
+
+
+def _checked(spec: str, table: np.ndarray, waits: bool = False) -> np.ndarray:
+    """The table in float32: late steps may vanish there, but not all of them."""
+    with np.errstate(all="ignore"):
         stored = table.astype(np.float32)
-    # late steps may vanish in float32, but not all of them
-    if not np.isfinite(stored).all() or (table <= 0).any() or not stored.any():
+    if not np.isfinite(stored).all() or (table < 0).any() or not stored.any() or not (waits or (table > 0).all()):
         raise UsageError(f"schedule '{spec}' has step sizes that are not positive numbers of float32")
     return stored
+
+
+def _listed(spec: str, text: str, steps: int) -> np.ndarray:
+    try:
+        table = np.array([float(item) for item in text.split("/")])
+    except ValueError as error:
+        raise UsageError(f"schedule '{spec}': write the step sizes as numbers, as in table:0.5/0.25") from error
+    if len(table) != steps:
+        raise UsageError(f"schedule '{spec}' lists {len(table)} step sizes; T is {steps}")
+    return table
 
 
 def fitted_ratio(steps: int) -> float:
@@ -98,9 +119,19 @@ def _constant(t: np.ndarray, settings: dict[str, float]) -> np.ndarray:
     return np.full(len(t), size)
 
 
+def _wavefront(t: np.ndarray, settings: dict[str, float]) -> np.ndarray:
+    spikes = int(min(len(t), max(1.0, settings["spikes"])))
+    ratio = fitted_ratio(spikes) if math.isnan(settings["ratio"]) else settings["ratio"]
+    own = t - round(settings["depth"] * (len(t) - spikes))
+    weights = np.where((own >= 0) & (own < spikes), ratio**own, 0.0)
+    table: np.ndarray = settings["reach"] * weights / weights.sum()
+    return table
+
+
 _MAKERS = {
     "geometric": ({"reach": REACH, "ratio": math.nan, "stagger": math.nan}, _geometric),
     "exponential": ({"start": 0.15, "decay": 0.95}, _exponential),
     "inverse": ({"scale": 1.0}, _inverse),
     "constant": ({"size": math.nan}, _constant),
+    "wavefront": ({"spikes": 8.0, "reach": REACH, "ratio": math.nan}, _wavefront),
 }

@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import torch
 
+from spikec.prepared import Artifact
 from spikec.runtime.torch_graph import TorchGraph
 from spikec.runtime.torch_values import constants_from
 
@@ -39,6 +40,12 @@ class Oracle:
         self.network = TorchGraph(
             list(model.graph.node), self.outputs, constants, functions, dtype=torch.float64, hooks=hooks
         )
+
+    @classmethod
+    def of(cls, artifact: Artifact) -> "Oracle":
+        """The judge of an artifact: its level 3 with the tables and offsets that it was lowered with."""
+        lowered = artifact.recurrent
+        return cls(artifact.levels.neurons, lowered.schedules, lowered.dead_zones, lowered.offsets)
 
     def run(self, x: dict[str, np.ndarray]) -> Iterator[tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]:
         """(outputs, spikes of every neuron node) after each step."""

@@ -59,7 +59,13 @@ def _draw(course: list[Tensor], count: int) -> Sample:
     largest = target.abs().topk(top, dim=1).indices
     anywhere = torch.randint(size, (len(target), count - top), generator=generator)
     chosen = torch.cat([largest, anywhere], 1)
-    weight = torch.full(chosen.shape, (size - top) / (count - top))
-    weight[:, :top] = 1.0
     picked = [value.gather(1, chosen) for value in course]
-    return Sample(picked[0], picked[1:] or picked, weight)
+    return Sample(picked[0], picked[1:] or picked, _weights(size, largest, anywhere))
+
+
+def _weights(size: int, largest: Tensor, anywhere: Tensor) -> Tensor:
+    """1 for the ``largest``; who is drawn from ``anywhere`` stands for all others, unless it is one of the largest."""
+    is_largest = torch.zeros(len(largest), size, dtype=torch.bool).scatter_(1, largest, True)
+    others = ~is_largest.gather(1, anywhere)
+    each = (size - largest.shape[1]) / others.sum(1, keepdim=True).clamp_min(1)
+    return torch.cat([torch.ones(largest.shape), others * each], 1)

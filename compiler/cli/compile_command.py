@@ -36,6 +36,9 @@ def compile_(
     early_dead_zone: Annotated[
         str | None, typer.Option(help="theta before the last step: KIND=theta,... (default softmax=0.3).", **_HIDE)
     ] = None,
+    correction: Annotated[
+        float | None, typer.Option(help="Share of a fit's mean error made up for: 0 to 1 (default 0.5).", **_HIDE)
+    ] = None,
     coding: Annotated[str | None, typer.Option(help="Input coding: direct, float or spike.", **_HIDE)] = None,
     granularity: Granularity = None,
     quantisation: Quantisation = None,
@@ -71,6 +74,7 @@ def compile_(
         schedule=schedule,
         dead_zone=dead_zone,
         early_dead_zone=early_dead_zone,
+        correction=correction,
         coding=coding,
         granularity=granularity,
         quantisation=quantisation,

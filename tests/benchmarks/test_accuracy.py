@@ -251,6 +251,6 @@ def test_the_command_says_what_is_wrong(tmp_path, capsys, monkeypatch):
     assert command.main([*ours, "--network", "vit", "--data", str(tmp_path)]) == EnvironmentMissing.exit_code
     assert "has no cifar10.npz" in capsys.readouterr().err
     assert command.main(["--only", "nothing"]) == UsageError.exit_code
-    assert "there is no row nothing; choose among default, strict" in capsys.readouterr().err
+    assert "there is no row nothing; choose among default, tuned, strict" in capsys.readouterr().err
     assert command.main(["--network", "nothing"]) == UsageError.exit_code
     assert command.main([*ours, "--images", "0"]) == UsageError.exit_code

@@ -81,6 +81,22 @@ def test_reach_is_the_sum_of_the_schedule_and_shortfall_what_lies_beyond(schedul
     assert artifact.warnings == ([SATURATES] if shortfall else [])
 
 
+@pytest.mark.parametrize("call", ["Relu(x)", "Clip(x, low, high)"])
+@pytest.mark.parametrize(
+    ("schedule", "covers"), [("geometric", True), ("constant:size=0.22", True), ("constant:size=0.2", False)]
+)
+def test_what_a_fit_cuts_off_is_no_saturation_where_it_could_have_covered_it(schedule, covers, call):
+    """Amplitudes go up to 1.15 times the range, and four steps of 0.22 to 0.88 of the amplitude."""
+    artifact, row = compiled(call, HUNDRED, schedule=schedule, range_rule="fit", range_per="channel")
+    assert row["error"] is not None and row["saturates"] is not covers
+    assert artifact.warnings == ([] if covers else [SATURATES])
+
+
+def test_a_fit_that_does_not_scale_a_neuron_weighs_nothing():
+    _, row = compiled("Clip(x, low, high)", ranges="relu", range_rule="fit")
+    assert row["amplitude"] == [1, 1] and row["error"] is not None and row["saturates"]
+
+
 def test_the_channel_that_falls_short_the_most_counts():
     """Half of each column is the amplitude, three quarters are in reach: of 6, 2 and 0."""
     data = np.float32([[3, 1, 0], [6, 2, 0]])

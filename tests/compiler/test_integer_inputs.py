@@ -61,7 +61,7 @@ def test_what_becomes_of_the_nodes():
 def test_equals_the_oracle_spike_for_spike(coding):
     artifact = spikec.compile(encoder(), calibration=sentences(32, seed=1), steps=16, coding=coding)
     feeds = sentences()
-    oracle = Oracle(artifact.levels.neurons, artifact.recurrent.schedules, artifact.recurrent.dead_zones, artifact.recurrent.offsets)
+    oracle = Oracle.of(artifact)
     steps = Session(artifact.model, precision="float64").stream(feeds)
     for step, (outputs, spikes) in zip(steps, oracle.run(feeds), strict=True):
         for neuron, expected in spikes.items():

@@ -177,7 +177,10 @@ def test_a_dead_zone_of_its_own_for_each_neuron_and_step():
     assert ternary(same) == dict.fromkeys("egh", half.tolist())
 
 
-@pytest.mark.parametrize(("dynamics", "coding"), [("signgd", "float"), ("subgradient", "sign"), ("subgradient", "float")])
+GRADED = [("signgd", "float"), ("subgradient", "sign"), ("subgradient", "float")]
+
+
+@pytest.mark.parametrize(("dynamics", "coding"), GRADED)
 def test_graded_events_and_integrate_and_fire_have_no_dead_zone(dynamics, coding):
     placed = place(network("mlp").model)
     model = run_pass(EncodeInputs("float"), placed)[0] if coding == "float" else placed

@@ -151,8 +151,10 @@ def test_percentiles_are_read_as_they_are_written(percent):
 
 @pytest.mark.parametrize(
     "rule",
-    ["", "min", "max:99", "percentile", "percentile:-1", "percentile:1e3", "quantile:50", 5]
-    + ["fit:", "fit:0", "fit:1.01", "fit:-1", "fit:nan", "fit:half", "Fit"],
+    [
+        *("", "min", "max:99", "percentile", "percentile:-1", "percentile:1e3", "quantile:50", 5),
+        *("fit:", "fit:0", "fit:1.01", "fit:-1", "fit:nan", "fit:half", "Fit"),
+    ],
 )
 def test_range_rules_that_are_none(rule):
     assert not is_fit(rule)

@@ -203,7 +203,7 @@ def test_random_chains_keep_their_outputs_and_equal_the_oracle(chain, steps, gra
     artifact = spikec.compile(model, calibration=FEEDS, steps=steps, granularity=granularity)
     assert max(artifact.levels.distances.values()) <= 1e-4
     assert {row["kind"] for row in artifact.manifest["neurons"]} <= {"unary", "binary"}
-    oracle = Oracle(artifact.levels.neurons, artifact.recurrent.schedules, artifact.recurrent.dead_zones, artifact.recurrent.offsets)
+    oracle = Oracle.of(artifact)
     stream = Session(artifact.model, precision="float64").stream(FEEDS)
     for step, (outputs, spikes) in zip(stream, oracle.run(FEEDS), strict=True):
         for neuron, expected in spikes.items():

@@ -98,7 +98,7 @@ def test_the_artifact_comes_near_the_quantised_network(name, granularity):
 @pytest.mark.parametrize("granularity", ["composite", "strict"])
 def test_the_artifact_equals_the_oracle(name, granularity, quantisation):
     artifact = artifact_of(name, granularity=granularity, quantisation=quantisation, steps=12)
-    oracle = Oracle(artifact.levels.neurons, artifact.recurrent.schedules, artifact.recurrent.dead_zones, artifact.recurrent.offsets)
+    oracle = Oracle.of(artifact)
     stream = Session(artifact.model, precision="float64").stream({"x": TEST})
     for step, (outputs, spikes) in zip(stream, oracle.run({"x": TEST}), strict=True):
         for neuron, expected in spikes.items():

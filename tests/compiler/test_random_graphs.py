@@ -50,7 +50,7 @@ def test_every_level_and_form_of_a_random_network(granularity, network, steps):
 
 def _equals_the_oracle(artifact: spikec.Artifact, network: Network) -> np.ndarray:
     """Spike for spike in float64; returns the outputs after the first step."""
-    oracle = Oracle(artifact.levels.neurons, artifact.recurrent.schedules, artifact.recurrent.dead_zones, artifact.recurrent.offsets)
+    oracle = Oracle.of(artifact)
     stream = Session(artifact.model, precision="float64").stream(network.feeds)
     first: list[np.ndarray] = []
     for step, (outputs, spikes) in zip(stream, oracle.run(network.feeds), strict=True):

@@ -73,7 +73,7 @@ def test_levels_equal_the_source(artifact):
 
 
 def test_level_four_equals_the_oracle_spike_for_spike(artifact):
-    oracle = Oracle(artifact.levels.neurons, artifact.recurrent.schedules, artifact.recurrent.dead_zones, artifact.recurrent.offsets)
+    oracle = Oracle.of(artifact)
     session = Session(artifact.model, precision="float64")
     sent = 0
     for step, (outputs, spikes) in zip(session.stream(X), oracle.run(X), strict=True):

@@ -101,9 +101,8 @@ def convolutional(pool, activation="Relu"):
 
 def test_a_fit_leaves_integrate_and_fire_the_range_of_each_channel():
     model, x = convolutional("AveragePool")
-    fitted, simple = (
-        spikec.compile(model, calibration=x, dynamics="subgradient", steps=4, range_rule=rule) for rule in ("fit", "max")
-    )
+    asked = {"calibration": x, "dynamics": "subgradient", "steps": 4}
+    fitted, simple = (spikec.compile(model, range_rule=rule, **asked) for rule in ("fit", "max"))
     assert fitted.manifest["neurons"] == simple.manifest["neurons"] and fitted.model.graph == simple.model.graph
     assert [(row["amplitudes"], row["error"]) for row in fitted.manifest["neurons"]] == [(4, None)]
 

@@ -13,6 +13,8 @@ from tests.oracle import Oracle
 pytestmark = pytest.mark.slow
 
 STEPS = 32
+# without the fit, which takes longer than the checks of levels, forms and backends; none of them depends on amplitudes
+SIMPLE = {"range_rule": "max", "range_per": "tensor", "correction": 0.0}
 SAMPLES = 2
 # Samples on which final distances to the ANN are compared. A sign that flips on the last bit moves a single sample's
 # distance by more than a tenth; a mean over this many is steady (float32 within 8 % of float64 where measured).
@@ -26,10 +28,10 @@ AGREEMENT = {"densenet": 0.95, "mixer": 0.97}
 
 @pytest.fixture(scope="module", params=list(ZOO))
 def case(request):
-    """A network compiled for T = 32, its input, and the ANN's output."""
+    """A network compiled for T = 32 with the simple range rule, its input, and the ANN's output."""
     name = request.param
     x = zoo_input(name, SAMPLES)
-    artifact = spikec.compile(zoo_model(name), calibration=zoo_input(name, 8, seed=1), steps=STEPS)
+    artifact = _compiled(name, "loop")
     ann = run_model(zoo_model(name), {"input": x})["output"]
     return name, artifact, x, ann
 
@@ -41,7 +43,7 @@ def test_levels_equal_the_source(case):
 
 def test_level_four_equals_the_oracle_spike_for_spike(case):
     _, artifact, x, _ = case
-    oracle = Oracle(artifact.levels.neurons, artifact.recurrent.schedules, artifact.recurrent.dead_zones, artifact.recurrent.offsets)
+    oracle = Oracle.of(artifact)
     session = Session(artifact.model, precision="float64")
     steps = zip(session.stream(x), oracle.run({"input": x}), strict=True)
     for step, (outputs, spikes) in steps:
@@ -56,7 +58,7 @@ def test_level_four_equals_the_oracle_spike_for_spike(case):
 def test_every_form_and_backend_begins_as_level_four(case, form, backend):
     name, artifact, x, _ = case
     reference = list(Session(artifact.model, precision="float64").stream(x, 8))
-    built = artifact if form == "loop" else _recompiled(name, form)
+    built = artifact if form == "loop" else _compiled(name, form)
     steps = list(Session(built.model, backend).stream(x, 8))
     assert relative_distance(steps[0].outputs["output"], reference[0].outputs["output"]) < 1e-4
     assert _agreement(steps[:4], reference[:4]) > 0.999
@@ -68,7 +70,7 @@ def test_every_form_and_backend_ends_as_far_from_the_ann_as_level_four(case):
     x = zoo_input(name, MANY.get(name, MANY_ELSEWHERE))
     ann = run_model(zoo_model(name), {"input": x})["output"]
     level_four = _distance(artifact, x, ann, precision="float64")
-    for built in (artifact, _recompiled(name, "unrolled")):
+    for built in (artifact, _compiled(name, "unrolled")):
         for backend in ("torch", "onnxruntime"):
             assert abs(_distance(built, x, ann, backend=backend) - level_four) <= 0.1 * level_four
 
@@ -76,7 +78,7 @@ def test_every_form_and_backend_ends_as_far_from_the_ann_as_level_four(case):
 @pytest.mark.parametrize("form", ["loop", "unrolled"])
 def test_stock_onnxruntime_gives_what_the_session_gives(case, form):
     name, artifact, x, ann = case
-    built = artifact if form == "loop" else _recompiled(name, form)
+    built = artifact if form == "loop" else _compiled(name, form)
     stock = run_model(built.model, {"input": x})["output"]
     session = Session(built.model, "onnxruntime").run(x, spikes=False).final["output"]
     # the two may part on a flipped sign: then both are still near the ANN, and so near each other
@@ -95,8 +97,8 @@ def _distance(artifact, x, ann, **session):
     return relative_distance(found, ann)
 
 
-def _recompiled(name, form):
-    return spikec.compile(zoo_model(name), calibration=zoo_input(name, 8, seed=1), steps=STEPS, form=form)
+def _compiled(name, form):
+    return spikec.compile(zoo_model(name), calibration=zoo_input(name, 8, seed=1), steps=STEPS, form=form, **SIMPLE)
 
 
 def _agreement(steps, reference):

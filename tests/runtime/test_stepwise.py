@@ -27,7 +27,7 @@ def by_hand(x: np.ndarray, theta: float = 0.5) -> list[tuple[np.ndarray, np.ndar
     """Output and spikes of the network "mlp" after each step: its one neuron holds Relu, its estimate never moves."""
     w, b, v, c = (initializer(network("mlp").model, name).astype(np.float64) for name in "wbvc")
     artifact = compiled("mlp", dead_zone=theta)
-    amplitude, offset = (initializer(artifact.model, f"h/{name}").astype(np.float64) for name in ("amplitude", "offset"))
+    amplitude, offset = (initializer(artifact.model, name).astype(np.float64) for name in ("h/amplitude", "h/offset"))
     (row,) = artifact.manifest["neurons"]
     target, value, found = np.maximum(x @ w + b, 0), 0.0, []
     for eta in row["eta"]:

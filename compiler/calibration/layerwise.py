@@ -18,6 +18,7 @@ from spikec.calibration.sampling import Sample, draw
 from spikec.lowering.network import Neuron, unread_by_neurons
 
 Tensor = torch.Tensor
+ENOUGH = 1000  # values of a channel: fewer do not tell its range, and data not seen would lie beyond it
 SILENT = 0.1  # of the tensor's largest amplitude: what a channel that was never seen active gets at least
 
 
@@ -75,22 +76,23 @@ class LayerwiseFit:
         return self._follow(neuron, courses)
 
     def _best(self, neuron: Neuron, sample: Sample) -> Fitted:
-        """Channel by channel the factor of least squared error."""
+        """The share of least squared error: channel by channel, or one for all where little of each was seen."""
         initial = torch.from_numpy(self.seen.initial[neuron.output].astype(np.float32))
         top = torch.from_numpy(self.seen.spread[neuron.output].astype(np.float32))
-        top = torch.maximum(top, SILENT * top.max())
+        alike = self.seen.statistics[neuron.output].count < ENOUGH
+        top = torch.maximum(top, (1.0 if alike else SILENT) * top.max())
         amplitudes = self.shares[:, None] * top  # (candidates, C)
         if not self.is_scaled(neuron):
             amplitudes = torch.ones_like(amplitudes[:1])
         *_, v = descend(sample.course, initial[:, None], amplitudes[:, :, None], *self.tables[neuron.name])
         errors = (((v - sample.target) ** 2) * sample.weight).sum(-1)  # (candidates, C)
-        least = errors.min(dim=0)
+        least = (errors.sum(1, keepdim=True).expand_as(errors) if alike else errors).argmin(dim=0, keepdim=True)
         mean = ((v - sample.target) * sample.weight).sum(-1) / sample.weight.sum(-1)
-        share = self.correction if neuron.name in self.free else 0.0
-        offset = -share * mean.gather(0, least.indices[None])[0]
+        share = self.correction if neuron.name in self.free and not alike else 0.0
+        offset = -share * mean.gather(0, least)[0]
         power = ((sample.target**2) * sample.weight).sum()
-        relative = float((least.values.sum() / power.clamp_min(1e-30)).sqrt())
-        return Fitted(amplitudes.gather(0, least.indices[None])[0], initial, offset, relative)
+        relative = float((errors.gather(0, least).sum() / power.clamp_min(1e-30)).sqrt())
+        return Fitted(amplitudes.gather(0, least)[0], initial, offset, relative)
 
     def _follow(self, neuron: Neuron, courses: list[Course]) -> list[Course]:
         """The neuron's own course with the settings it was fitted with."""

@@ -22,6 +22,7 @@ class Statistics:
     low: np.ndarray
     high: np.ndarray
     mean: np.ndarray
+    count: int  # values seen of each channel
 
 
 Progress = Callable[[int, int], None]
@@ -55,7 +56,7 @@ class Observer:
             high[name] = np.maximum(high.get(name, -np.inf), rows.max(axis=1))
             total[name] = total.get(name, 0.0) + rows.sum(axis=1, dtype=np.float64)
             count[name] = count.get(name, 0) + rows.shape[1]
-        return {n: Statistics(self.axes[n], rank[n], low[n], high[n], total[n] / count[n]) for n in low}
+        return {n: Statistics(self.axes[n], rank[n], low[n], high[n], total[n] / count[n], count[n]) for n in low}
 
     def percentiles(
         self, centre: dict[str, np.ndarray], top: dict[str, np.ndarray], percent: float

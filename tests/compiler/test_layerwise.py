@@ -5,6 +5,7 @@ import onnx
 import pytest
 
 import spikec
+from spikec.calibration import layerwise
 from spikec.calibration.fitting import MOST_SHARE, affordable, layerwise_fit
 from spikec.calibration.layerwise import SILENT
 from spikec.equivalence import relative_distance
@@ -29,6 +30,12 @@ SETTINGS = {
 # neurons, affine operators, several inputs and outputs; no readout, as a fit's courses end before it
 NAMES = ["deep", "residual", "dense", "attention", "max pool", "squeeze and excite", "two inputs"]
 NAMES += ["gated linear unit", "a bias between neurons", "dynamic convolution", "a slope that changes", "layer norm"]
+
+
+@pytest.fixture(autouse=True)
+def few_are_enough(monkeypatch):
+    """These networks are small, and so is their data: a handful of values may speak for a channel here."""
+    monkeypatch.setattr(layerwise, "ENOUGH", 1)
 
 
 def prepared(name, **options):
@@ -191,3 +198,16 @@ def test_only_neurons_behind_which_there_are_weights_have_an_offset(name, expect
     artifact = prepared(name).compile(steps=4)
     assert sorted(artifact.recurrent.offsets) == expected
     assert all((row["offset"] is None) == (row["name"] not in expected) for row in artifact.manifest["neurons"])
+
+
+def test_channels_of_which_little_was_seen_share_one_amplitude_and_have_no_offset(monkeypatch):
+    ready = prepared("deep")
+    seen = {statistics.count for statistics in ready.seen.statistics.values()}
+    monkeypatch.setattr(layerwise, "ENOUGH", min(seen))
+    apart = ready.compile(steps=STEPS)
+    monkeypatch.setattr(layerwise, "ENOUGH", max(seen) + 1)
+    together = ready.compile(steps=STEPS)
+    for neuron in ready.network.neurons:
+        own, shared = (initializer(artifact.levels.neurons, f"{neuron}/amplitude") for artifact in (apart, together))
+        assert own.shape == shared.shape and len(np.unique(own)) > 1 and len(np.unique(shared)) == 1
+    assert apart.recurrent.offsets and not together.recurrent.offsets

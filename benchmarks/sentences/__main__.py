@@ -23,16 +23,14 @@ from spikec.errors import UsageError
 OUTPUT = Path(__file__).parents[1] / "results" / "sentences.md"
 TIMES = (16, 32, 64)
 TEST, CALIBRATION = 100, 200  # sentences
-CHANNEL = {"range_per": "channel"}
+SIMPLE = {"range_rule": "max", "range_per": "channel", "early_dead_zone": "", "correction": 0.0}
 CONFIGURATIONS = (
-    Configuration("channel", "the default preset with a range for each channel", chosen=CHANNEL),
-    Configuration("default", "the default preset: one range for each tensor"),
-    Configuration(
-        "strict", "elementwise neurons only, a range for each channel", chosen={**CHANNEL, "granularity": "strict"}
-    ),
+    Configuration("default", "the default preset"),
+    Configuration("channel", "as amplitude the range of each channel, nothing fitted", chosen=SIMPLE),
+    Configuration("strict", "the default preset, elementwise neurons only", chosen={"granularity": "strict"}),
 )
 BY_NAME = {configuration.name: configuration for configuration in CONFIGURATIONS}
-USUAL = ("channel", "default")
+USUAL = ("default", "channel")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

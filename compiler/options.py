@@ -95,6 +95,10 @@ class Options:
         for name, kind in (("steps", int), ("seed", int), ("dead_zone", float), ("correction", float)):
             object.__setattr__(self, name, kind(getattr(self, name)))  # JSON knows no numbers of numpy's
 
+    def scales(self, function: str) -> bool:
+        """Whether neurons of this ``function`` have an amplitude other than 1."""
+        return self.ranges == "every" or function == "Relu"
+
     def as_dict(self) -> dict[str, Any]:
         """All settings by name."""
         return asdict(self)

@@ -75,7 +75,7 @@ def calibrate(
     settings = []
     for neuron in network.neurons.values():
         name = neuron.output
-        scaled = options.ranges == "every" or neuron.function == "Relu"
+        scaled = options.scales(neuron.function)
         chosen = seen.amplitude[name] if scaled else np.ones_like(seen.amplitude[name])
         # the running mean of integrate-and-fire never leaves 0..a
         travel = 1.0 if options.dynamics == "subgradient" else reach(schedules[neuron.name])

@@ -11,7 +11,7 @@ from spikec.calibration.in_time import NetworkInTime
 from spikec.calibration.layerwise import LayerwiseFit
 from spikec.calibration.observation import Observation
 from spikec.errors import UsageError
-from spikec.lowering.network import Network, Neuron
+from spikec.lowering.network import Network
 from spikec.options import Options, is_fit, least_share
 from spikec.tables import Tables
 
@@ -27,11 +27,6 @@ CANDIDATES = 10
 def is_fitted(options: Options) -> bool:
     """Whether amplitudes are fitted: the running mean of integrate-and-fire has the range itself as amplitude."""
     return is_fit(options.range_rule) and options.dynamics == "signgd"
-
-
-def is_scaled(options: Options) -> Callable[[Neuron], bool]:
-    """Which neurons have an amplitude other than 1."""
-    return lambda neuron: options.ranges == "every" or neuron.function == "Relu"
 
 
 def fit_amplitudes(
@@ -77,7 +72,7 @@ def layerwise_fit(
     """The fit that ``options`` ask for, yet to be run; ``in_time`` saves resolving the network once more."""
     shares = np.geomspace(least_share(options.range_rule, options.steps), MOST_SHARE, CANDIDATES)
     in_time = in_time or NetworkInTime(network)
-    return LayerwiseFit(in_time, *tables, seen, shares, options.correction, is_scaled(options), progress)
+    return LayerwiseFit(in_time, *tables, seen, shares, options.correction, options.scales, progress)
 
 
 def affordable(

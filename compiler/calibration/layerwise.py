@@ -47,12 +47,12 @@ class LayerwiseFit:
         seen: Observation,
         shares: np.ndarray,
         correction: float = 0.0,
-        is_scaled: Callable[[Neuron], bool] = lambda neuron: True,
+        is_scaled: Callable[[str], bool] = lambda function: True,
         progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
         """``schedules``, ``dead_zones``: eta(t), theta(t) by neuron; ``shares``: of the range, tried as amplitude.
 
-        Neurons that are not ``is_scaled`` keep the amplitude 1. ``progress`` is told (neurons fitted, in all).
+        Neurons whose function is not ``is_scaled`` keep the amplitude 1. ``progress`` is told (neurons fitted, in all).
         """
         self.in_time, self.seen, self.is_scaled, self.progress = in_time, seen, is_scaled, progress
         self.correction, self.free = correction, unread_by_neurons(in_time.network)
@@ -82,7 +82,7 @@ class LayerwiseFit:
         alike = self.seen.statistics[neuron.output].count < ENOUGH
         top = torch.maximum(top, (1.0 if alike else SILENT) * top.max())
         amplitudes = self.shares[:, None] * top  # (candidates, C)
-        if not self.is_scaled(neuron):
+        if not self.is_scaled(neuron.function):
             amplitudes = torch.ones_like(amplitudes[:1])
         *_, v = descend(sample.course, initial[:, None], amplitudes[:, :, None], *self.tables[neuron.name])
         errors = (((v - sample.target) ** 2) * sample.weight).sum(-1)  # (candidates, C)

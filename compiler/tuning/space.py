@@ -4,15 +4,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from spikec.dead_zones import kind_of
+from spikec.dead_zones import kind_of, parse_early
 from spikec.lowering.network import Neuron
-from spikec.options import least_share
+from spikec.options import PRESETS, least_share
 from spikec.schedules import fitted_ratio, fitted_stagger
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
-
-EAGER = 0.3  # dead zone of softmaxes before the last step, in the default preset
 
 
 @dataclass(frozen=True)
@@ -37,13 +35,15 @@ class Space:
     def __init__(self, neurons: Iterable[Neuron], steps: int) -> None:
         """``neurons``: of the network, whose kinds have a dead zone each; ``steps``: T."""
         ratio, stagger, share = fitted_ratio(steps), fitted_stagger(steps), least_share("fit", steps)
+        preset = PRESETS["default"]
+        early = parse_early(preset.early_dead_zone)
         self.kinds = sorted({kind_of(neuron) for neuron in neurons if neuron.coding != "float"})
         self.axes = {
             "ratio": Axis(ratio, ratio - 0.15, min(0.97, ratio + 0.15)),
             "stagger": Axis(stagger, 0.0, max(1.0, steps - 1.0)),
             "share": Axis(share, share / 2, min(1.0, share * 2)),
-            "correction": Axis(0.5, 0.0, 1.0),
-            **{f"theta {kind}": Axis(EAGER if kind == "softmax" else 0.5, 0.2, 0.6) for kind in self.kinds},
+            "correction": Axis(preset.correction, 0.0, 1.0),
+            **{f"theta {kind}": Axis(early.get(kind, preset.dead_zone), 0.2, 0.6) for kind in self.kinds},
         }
 
     def default(self) -> dict[str, float]:

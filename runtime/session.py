@@ -11,6 +11,7 @@ import onnx
 from spikec.runtime.backend import make_backend
 from spikec.runtime.counting import Counter
 from spikec.runtime.errors import InputError
+from spikec.runtime.evaluation import make_program
 from spikec.runtime.inputs import (
     ENGINE_ERRORS,
     Feeds,
@@ -27,8 +28,6 @@ from spikec.runtime.outputs import join
 from spikec.runtime.parts import take_apart
 from spikec.runtime.result import Arrays, Result, Step
 from spikec.runtime.sample_axes import Cutter
-from spikec.runtime.stepwise import Stepwise
-from spikec.runtime.unrolled import Unrolled
 
 BATCH = 64  # samples evaluated at once; states of all neurons are kept for each
 
@@ -40,7 +39,12 @@ class Session:
         artifact: path to the ``.onnx`` file, its bytes, or the model itself.
         backend: ``torch`` or ``onnxruntime``.
         device: ``cpu``, ``cuda`` or ``cuda:N``.
-        precision: ``float32``, or ``float64`` (backend torch).
+        precision: ``float32``; with backend torch also ``float64``, and ``bfloat16``: convolutions and matrix products
+            in bfloat16, states in float32, layer by layer.
+        evaluation: ``steps`` evaluates the whole network once a step, ``layers`` each layer for all steps at once
+            (backend torch; step by step where time cannot be folded, with a warning that names the node), ``auto``
+            layer by layer where a batch has enough work for it.
+        memory_budget: bytes that evaluation layer by layer may hold for the steps it takes at once (2 GiB by default).
 
     Raises:
         ArtifactError: the file is no artifact that this runtime can read.
@@ -54,11 +58,12 @@ class Session:
         backend: str = "torch",
         device: str = "cpu",
         precision: str = "float32",
+        evaluation: str = "auto",
+        memory_budget: int | None = None,
     ) -> None:
         self._parts = take_apart(read_model(artifact))
         engine = make_backend(backend, self._parts, device, precision)
-        kind = Unrolled if self.manifest.form == "unrolled" and self.manifest.states else Stepwise
-        self._program: Stepwise | Unrolled = kind(self._parts, engine)
+        self._program = make_program(self._parts, engine, backend, precision, evaluation, memory_budget)
         self._cutter = Cutter(self._program, self._parts)
 
     @property

@@ -12,7 +12,12 @@ from spikec.runtime.parts import Parts
 from spikec.runtime.torch_graph import TorchGraph
 from spikec.runtime.torch_values import constants_from
 
-_PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
+# precision -> type of states and sums, type of convolutions and matrix products of all time steps at once
+_PRECISIONS = {
+    "float32": (torch.float32, torch.float32),
+    "float64": (torch.float64, torch.float64),
+    "bfloat16": (torch.float32, torch.bfloat16),
+}
 
 
 class TorchBackend:
@@ -20,8 +25,9 @@ class TorchBackend:
 
     def __init__(self, parts: Parts, device: str, precision: str) -> None:
         if precision not in _PRECISIONS:
-            raise DeviceError(f"backend torch has no precision '{precision}'; choose {' or '.join(_PRECISIONS)}")
-        self.dtype, self.device = _PRECISIONS[precision], _device(device)
+            raise DeviceError(f"backend torch has no precision '{precision}'; choose {', '.join(_PRECISIONS)}")
+        self.device = _device(device)
+        self.dtype, self.matrix_dtype = _PRECISIONS[precision]
         self.constants = constants_from(parts.constants, self.dtype, self.device)
         self.functions = {(function.domain, function.name): function for function in parts.functions}
 

@@ -67,6 +67,14 @@ class TorchGraph:
             args = [place(inputs[name], self.dtype, self.device) for name in self.inputs]
             return dict(zip(self.outputs, self._program(*args), strict=True))
 
+    def positional(self, names: Sequence[str]) -> Callable[..., tuple[Tensor, ...]]:
+        """The bare evaluation as a function of tensors in the order of ``names``, which hold all of ``inputs``.
+
+        It converts nothing; outputs come in order.
+        """
+        program, positions = self._program, tuple(names.index(name) for name in self.inputs)
+        return lambda *args: program(*[args[position] for position in positions])
+
     def _resolve_all(self, nodes: Sequence[NodeProto], known: dict[str, Tensor]) -> list[Operation]:
         """Operations of the nodes that depend on inputs; the values of all others go into `known`."""
         operations = []

@@ -1,0 +1,123 @@
+"""Evaluation layer by layer: what it makes of a step graph, of shapes, of precision, and of what it cannot fold."""
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from onnx import helper
+
+from spikec.runtime import DeviceError, InputError, Session
+from spikec.runtime.layers import CannotFold, Layerwise
+from spikec.runtime.layers.coalesce import coalesce
+from spikec.runtime.layers.plan import Fold, Scan, plan_layers
+from spikec.runtime.torch_backend import TorchBackend
+from tests.models.forms import STEPS, compiled
+from tests.models.networks import network
+from tests.runtime.engines import parts_of
+
+
+def stages(name, **options):
+    parts = parts_of(name, **options)
+    read = {item for node in parts.readout for item in node.input}
+    return plan_layers(parts, [state.next for state in parts.manifest.states if state.final in read]).stages
+
+
+def test_a_neuron_and_its_integrator_are_one_scan():
+    scans = [stage for stage in stages("deep") if isinstance(stage, Scan)]
+    assert [len(scan.carried) for scan in scans] == [1, 2, 2, 1], "the first input never moves, the last is the output"
+    assert all(scan.outputs for scan in scans)
+
+
+def test_a_window_takes_all_steps_before_its_scan():
+    kinds = [(type(stage), {node.op_type for node in stage.nodes}) for stage in stages("neuron fed by a neuron")]
+    (at,) = (i for i, (_, operators) in enumerate(kinds) if operators == {"MaxPool"})
+    assert kinds[at][0] is Fold
+    assert kinds[at + 1][0] is Scan
+
+
+def test_a_node_that_reads_a_state_of_the_step_before_is_named():
+    parts = parts_of("deep")
+    state = next(state for state in parts.manifest.states if state.kind == "value")
+    parts.step.append(helper.make_node("Neg", [state.name], ["stray"], name="looks back"))
+    try:
+        with pytest.raises(CannotFold, match=f"'looks back' .* reads the state '{state.name}'"):
+            plan_layers(parts, ["stray"])
+    finally:
+        parts.step.pop()
+
+
+def test_what_cannot_be_folded_is_evaluated_step_by_step_and_said(monkeypatch):
+    def refuse(self, tensors, states, steps):
+        raise RuntimeError("no batch axis here")
+
+    monkeypatch.setattr("spikec.runtime.layers.folding.Folded.__call__", refuse)
+    session, feeds = Session(compiled("deep").model, evaluation="layers"), network("deep").feeds(3)
+    with pytest.warns(UserWarning, match="time cannot be folded: no batch axis here"):
+        found = session.run(feeds).final["y"]
+    np.testing.assert_array_equal(found, Session(compiled("deep").model, evaluation="steps").run(feeds).final["y"])
+
+
+def test_the_form_unrolled_has_no_layers():
+    with pytest.warns(UserWarning, match="form unrolled"):
+        Session(compiled("deep", "unrolled").model, evaluation="layers")
+
+
+@pytest.mark.parametrize(
+    ("settings_", "error", "message"),
+    [
+        ({"evaluation": "sideways"}, InputError, "none of auto, layers, steps"),
+        ({"memory_budget": 0}, InputError, "memory budget of 0"),
+        ({"precision": "bfloat16", "evaluation": "steps"}, DeviceError, "evaluates layer by layer"),
+    ],
+)
+def test_settings_that_make_no_sense(settings_, error, message):
+    with pytest.raises(error, match=message):
+        Session(compiled("deep").model, **settings_)
+
+
+def test_the_budget_cuts_time():
+    parts, feeds = parts_of("deep"), network("deep").feeds(4)
+    engine = TorchBackend(parts, "cpu", "float32")
+    assert Layerwise(parts, engine, 1).stretch(feeds) == 1
+    step = Layerwise(parts, engine, 1)._bytes or {}
+    whole = Layerwise(parts, engine, 1 << 30)
+    assert whole.stretch(feeds) == 16
+    (step,) = whole._bytes.values()
+    assert Layerwise(parts, engine, 2 * 3 * step).stretch(feeds) == 3
+
+
+@pytest.mark.parametrize("name", ["deep", "neuron fed by a neuron"])
+def test_bfloat16_remembers_what_it_sends(name):
+    """x = A(v) holds but for the rounding of weights and products, so the outputs stay near those of float32."""
+    parts, feeds = parts_of(name), network(name).feeds(16)
+    exact, coarse = (
+        Layerwise(parts, TorchBackend(parts, "cpu", precision)).run(feeds, [STEPS], None, 16)[STEPS]["y"]
+        for precision in ("float32", "bfloat16")
+    )
+    distance = np.linalg.norm(coarse - exact) / np.linalg.norm(exact)
+    assert 0 < distance < 0.1
+
+
+SIZES = st.integers(1, 3)
+
+
+@settings(max_examples=60, deadline=None)
+@given(full=st.lists(SIZES, max_size=4), data=st.data())
+def test_coalesced_tensors_broadcast_as_before(full, data):
+    def tensor(name, lead=()):
+        shape = [size if data.draw(st.booleans(), f"{name}: full") else 1 for size in full]
+        shape = shape[data.draw(st.integers(0, len(shape)), f"{name}: axes left out") :]
+        return torch.from_numpy(np.random.default_rng(len(name)).normal(size=(*lead, *shape)))
+
+    order = data.draw(st.permutations(range(len(full))))
+    carried = (
+        torch.randn(tuple(full), dtype=torch.float64).permute(order).contiguous().permute(np.argsort(order).tolist())
+    )
+    still, stack = tensor("still"), tensor("stack", (2,))
+    shape, merge, restore = coalesce([carried], [still], [stack])
+    assert shape == torch.Size(full)
+    together = merge(stack, 1) * merge(still) + merge(carried)
+    assert together.ndim <= len(full) + 1
+    padded = stack.reshape(2, *(1,) * (len(full) + 1 - stack.ndim), *stack.shape[1:])
+    assert torch.equal(restore(together, 1), padded * still + carried)

@@ -70,8 +70,8 @@ def find_sample_axes(program: Program, feeds: Feeds, neurons: tuple[Neuron, ...]
         (one, fired_by_one), (two, fired_by_two) = (_shapes(program, feeds, n, neurons) for n in (1, 2))
     except ENGINE_ERRORS:
         return SampleAxes()
-    rows = all(_follows(one[name], two[name]) == 0 and one[name][0] == 1 for name in one)
-    events = {event: _follows(shape, fired_by_two[event]) for event, shape in fired_by_one.items()}
+    rows = all(follows(one[name], two[name]) == 0 and one[name][0] == 1 for name in one)
+    events = {event: follows(shape, fired_by_two[event]) for event, shape in fired_by_one.items()}
     return SampleAxes(rows and None not in events.values(), events)
 
 
@@ -83,7 +83,7 @@ def _shapes(program: Program, feeds: Feeds, samples: int, neurons: tuple[Neuron,
     return {name: value.shape for name, value in outputs.items()}, counter.shapes
 
 
-def _follows(one: tuple[int, ...], two: tuple[int, ...]) -> int | None:
+def follows(one: tuple[int, ...], two: tuple[int, ...]) -> int | None:
     """The axis that two samples make twice as long as one, if it is the only one that they change."""
     if len(one) != len(two):
         return None

@@ -29,8 +29,6 @@ from spikec.runtime.parts import take_apart
 from spikec.runtime.result import Arrays, Result, Step
 from spikec.runtime.sample_axes import Cutter
 
-BATCH = 64  # samples evaluated at once; states of all neurons are kept for each
-
 
 class Session:
     """A compiled network, ready to run.
@@ -77,7 +75,7 @@ class Session:
         steps: int | Sequence[int] | None = None,
         *,
         spikes: bool = True,
-        batch_size: int = BATCH,
+        batch_size: int | None = None,
         progress: Any = None,
     ) -> Result:
         """Outputs after each of the asked numbers of steps.
@@ -93,7 +91,7 @@ class Session:
             x: samples (N, ...): an array for a network with one input, or one array an input by name.
             steps: one or several numbers from 1 to T; all T by default.
             spikes: whether to count spikes.
-            batch_size: samples evaluated at once.
+            batch_size: samples evaluated at once; by default as many as suit the way of evaluation.
             progress: called with (samples done, samples in all) after each batch.
 
         Raises:
@@ -101,13 +99,16 @@ class Session:
         """
         feeds = check_inputs(x, self._parts.inputs)
         asked = self._asked(steps)
-        size, axes = self._cutter.cut(feeds, whole_number(batch_size, "batch_size"), counting=spikes)
+        with self._explaining(feeds):
+            evaluate, suited = self._program.suited(feeds, asked[-1], fixed_batch(self._parts.inputs))
+        size = suited if batch_size is None else whole_number(batch_size, "batch_size")
+        size, axes = self._cutter.cut(feeds, size, counting=spikes)
         counter = Counter(self.manifest.neurons, axes) if spikes else None
         found: dict[int, list[Arrays]] = {t: [] for t in asked}
         total, done = len(next(iter(feeds.values()))), 0
         for batch, count in batches(feeds, self._parts.inputs, size):
             with self._explaining(batch):
-                outputs = self._program.run(batch, asked, counter, count)
+                outputs = evaluate(batch, asked, counter, count)
             for t in asked:
                 found[t].append(outputs[t])
             done += count

@@ -1,6 +1,6 @@
 """Step by step: init once, the step graph once per t, the readout where asked. For forms loop and step."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,8 @@ from spikec.runtime.parts import CLOCK, Parts
 from spikec.runtime.result import Arrays, Step
 
 Tensors = dict[str, Any]
+Evaluation = Callable[[Mapping[str, np.ndarray], Sequence[int], Counter | None, int], dict[int, Arrays]]
+BATCH = 64  # samples evaluated at once; states of all neurons are kept for each
 
 
 class Stepwise:
@@ -30,6 +32,10 @@ class Stepwise:
         self._readout = engine.graph(parts.readout, list(manifest.outputs), types)
         self._types = types
         self._steps: dict[bool, Evaluate] = {}
+
+    def suited(self, feeds: Mapping[str, np.ndarray], steps: int, fixed: int | None) -> tuple[Evaluation, int]:
+        """What evaluates these samples best, and how many it should take at once."""
+        return self.run, BATCH
 
     def run(
         self, feeds: Mapping[str, np.ndarray], steps: Sequence[int], counter: Counter | None, samples: int

@@ -10,6 +10,7 @@ from spikec.runtime.counting import Counter
 from spikec.runtime.outputs import output_arrays
 from spikec.runtime.parts import Parts
 from spikec.runtime.result import Arrays, Step
+from spikec.runtime.stepwise import BATCH, Evaluation
 
 
 class Unrolled:
@@ -24,6 +25,10 @@ class Unrolled:
         self.passed = [name for name in parts.manifest.held if name in read and name not in produced]
         self._readout = engine.graph(parts.readout, list(parts.manifest.outputs), parts.types)
         self._graphs: dict[tuple[str, ...], Evaluate] = {}
+
+    def suited(self, feeds: Mapping[str, np.ndarray], steps: int, fixed: int | None) -> tuple[Evaluation, int]:
+        """See ``Stepwise``."""
+        return self.run, BATCH
 
     def run(
         self, feeds: Mapping[str, np.ndarray], steps: Sequence[int], counter: Counter | None, samples: int

@@ -28,7 +28,11 @@ def run(
     steps: Annotated[str | None, typer.Option(help="Numbers of steps, as 4,8,16; all T by default.", **_HIDE)] = None,
     backend: Annotated[str, typer.Option(help="torch or onnxruntime.")] = "torch",
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
-    batch_size: Annotated[int, typer.Option(help="Samples evaluated at once.", min=1)] = 64,
+    precision: Annotated[str, typer.Option(help="float32, float64 or bfloat16 (see docs/runtime.md).")] = "float32",
+    evaluation: Annotated[str, typer.Option(help="auto, layers or steps (see docs/runtime.md).")] = "auto",
+    batch_size: Annotated[
+        int | None, typer.Option(help="Samples evaluated at once; by default what suits.", min=1, **_HIDE)
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Run an artifact: outputs, spike rates, and with labels the accuracy at each number of steps."""
@@ -36,14 +40,14 @@ def run(
     from spikec.calibration import load_npz, signature
     from spikec.runtime import Session, read_manifest, read_model
 
-    _check_engine(backend, device)
+    _check_engine(backend, device, precision, evaluation)
     asked = _parse_steps(steps)
     if output is not None:
         check_apart(output, artifact, input_)
         check_writable(output)
     model = read_model(artifact)
     inputs = read_manifest(model, artifact).inputs
-    session = Session(model, backend, device)
+    session = Session(model, backend, device, precision, evaluation)
     data = load_npz(input_, [spec for spec in signature(model) if spec.name in inputs])
     with progress_bar(show=not as_json) as bar:
         task = bar.add_task("running", total=len(data))
@@ -61,6 +65,7 @@ def run(
         "samples": len(data),
         "backend": backend,
         "device": device,
+        "precision": precision,
         "accuracy": accuracy,
         "spike_rate": result.rate,
         "neurons": {n: {"spikes": c.total, "slots": c.slots, "rate": c.rate} for n, c in result.spikes.items()},
@@ -72,10 +77,19 @@ def run(
         _print(summary, sorted(result.outputs))
 
 
-def _check_engine(backend: str, device: str) -> None:
+_WORDS = {
+    "backend": ("torch", "onnxruntime"),
+    "precision": ("float32", "float64", "bfloat16"),
+    "evaluation": ("auto", "layers", "steps"),
+}
+
+
+def _check_engine(backend: str, device: str, precision: str, evaluation: str) -> None:
     """A wrong word is told apart from a device that is not there."""
-    if backend not in ("torch", "onnxruntime"):
-        raise UsageError(f"there is no backend '{backend}'; choose torch or onnxruntime")
+    for what, word in (("backend", backend), ("precision", precision), ("evaluation", evaluation)):
+        if word not in _WORDS[what]:
+            *some, last = _WORDS[what]
+            raise UsageError(f"there is no {what} '{word}'; choose {', '.join(some)} or {last}")
     if not re.fullmatch(r"cpu|cuda(:\d+)?", device):
         raise UsageError(f"there is no device '{device}'; write cpu, cuda or cuda:N")
 

@@ -36,12 +36,12 @@ def coalesce(carried: Sequence[Tensor], still: Sequence[Tensor], stacks: Sequenc
         first = tensor.shape[:lead]
         padded = tensor.reshape((*first, *(1,) * (len(full) - tensor.ndim + lead), *tensor.shape[lead:]))
         shape = padded.shape[lead:]
-        ordered = padded.permute(*range(lead), *(lead + axis for axis in order))
+        ordered = padded.permute((*range(lead), *(lead + axis for axis in order)))
         return ordered.reshape((*first, *(prod(shape[axis] for axis in group) for group in groups)))
 
     def restore(tensor: Tensor, lead: int = 0) -> Tensor:
         ordered = tensor.reshape((*tensor.shape[:lead], *(full[axis] for axis in order)))
-        return ordered.permute(*range(lead), *(lead + axis for axis in back))
+        return ordered.permute((*range(lead), *(lead + axis for axis in back)))
 
     return Coalesced(full, merge, restore)
 

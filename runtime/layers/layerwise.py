@@ -1,54 +1,26 @@
 """Layer by layer: each affine segment takes all time steps at once, each neuron scans over them."""
 
 import warnings
-from collections import Counter as Count
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 
 from spikec.runtime.counting import Counter
-from spikec.runtime.layers.folding import Folded, channels_last
+from spikec.runtime.inputs import ENGINE_ERRORS
+from spikec.runtime.layers.folding import channels_last
 from spikec.runtime.layers.kernels import MOST_UNROLLED
-from spikec.runtime.layers.plan import CannotFold, Scan, plan_layers
-from spikec.runtime.layers.scan import Scanner
-from spikec.runtime.parts import CLOCK, Parts
+from spikec.runtime.layers.plan import CannotFold
+from spikec.runtime.layers.stages import Layers
+from spikec.runtime.parts import Parts
 from spikec.runtime.result import Arrays
-from spikec.runtime.stepwise import Stepwise, Tensors
+from spikec.runtime.stepwise import BATCH, Evaluation, Stepwise, Tensors
 from spikec.runtime.torch_backend import TorchBackend
 
 BUDGET = 2 << 30  # bytes
-
-
-class Layers:
-    """The stages of one step graph, made ready for one set of wanted tensors."""
-
-    def __init__(self, parts: Parts, engine: TorchBackend, wanted: Sequence[str], compiled: bool) -> None:
-        plan = plan_layers(parts, wanted)
-        self.wanted = set(wanted)
-        self.stages: list[Scanner | Folded] = []
-        for stage in plan.stages:
-            if isinstance(stage, Scan):
-                self.stages.append(Scanner(stage, plan.stacked, engine, compiled))
-            else:
-                self.stages.append(Folded(stage, plan.stacked, engine))
-        self.constants = engine.constants
-        self.uses = Count(name for stage in self.stages for name in stage.reads)
-
-    def __call__(self, held: Tensors, states: Tensors, clock: torch.Tensor) -> tuple[Tensors, int]:
-        """Advance ``states`` by the steps of ``clock``: the wanted tensors (steps, ...), and the peak in bytes."""
-        tensors: Tensors = {**self.constants, **held, CLOCK: clock}
-        left, peak, live = Count(self.uses), 0, 0
-        for stage in self.stages:
-            made = stage(tensors, states, len(clock))
-            tensors |= made
-            live += sum(tensor.nbytes for tensor in made.values())
-            peak = max(peak, live)
-            for name in stage.reads:
-                left[name] -= 1
-                if not left[name] and name not in self.wanted and name not in self.constants and name not in held:
-                    live -= tensors.pop(name).nbytes
-        return {name: tensors[name] for name in self.wanted}, peak
+# bytes of all steps of a batch on the CPU: ResNet-18 took 1.60 s for 8 images of 16 steps in batches of 1 or 2, and
+# 1.92 s in one batch, whose tensors no longer stay in the caches
+WORKING_SET = 256 << 20
 
 
 class Layerwise(Stepwise):
@@ -59,7 +31,7 @@ class Layerwise(Stepwise):
         engine: the torch backend.
         budget: bytes that the tensors of all steps in a stretch may take up.
         compiled: whether scans are compiled; else they run operator by operator.
-        least: neurons times steps of a batch below which it is evaluated step by step, for want of work.
+        least: neurons times samples times steps below which all is evaluated step by step, for want of work.
 
     Raises:
         CannotFold: the step graph has no such form; the message names the node.
@@ -77,16 +49,36 @@ class Layerwise(Stepwise):
         self._bytes: dict[tuple[tuple[int, ...], ...], int] = {}  # shapes of the inputs -> bytes a step
         self._made(counting=False)
 
+    def suited(self, feeds: Mapping[str, np.ndarray], steps: int, fixed: int | None) -> tuple[Evaluation, int]:
+        """What evaluates these samples best, and how many it should take at once.
+
+        Args:
+            feeds: all samples.
+            steps: the number of steps.
+            fixed: the number of samples that the artifact takes at once, if it takes no other.
+        """
+        some = {name: array[: fixed or 1] for name, array in feeds.items()}
+        try:
+            neurons = sum(state.numel() for state in self._started(some)[1].values()) // (fixed or 1)
+        except ENGINE_ERRORS:  # one sample alone cannot be evaluated: what a batch takes is not known beforehand
+            return (super().run if self.least else self.run), BATCH
+        work = neurons * len(next(iter(feeds.values()))) * steps
+        if not self.states or work < self.least or not self._fits(some):
+            return super().run, BATCH
+        if self.torch.device.type != "cpu":
+            return self.run, BATCH
+        sample = max(1, self._step_bytes(some) // (fixed or 1))
+        return self.run, max(1, min(BATCH, WORKING_SET // (sample * min(steps, MOST_UNROLLED))))
+
     @torch.inference_mode()
     def run(
         self, feeds: Mapping[str, np.ndarray], steps: Sequence[int], counter: Counter | None, samples: int
     ) -> dict[int, Arrays]:
         """Outputs after each number of ``steps`` (ascending) for one batch."""
-        held, states = self._started(feeds)
-        neurons = sum(states[state.name].numel() for state in self.states if state.kind == "value")
-        if not self.states or neurons * steps[-1] < self.least or not self._fits(feeds):
+        if steps[-1] == 1 or not self._fits(feeds):  # in a single step there is no time to fold
             return super().run(feeds, steps, counter, samples)
-        layers, found, done = self._made(counting=counter is not None), {}, 0
+        (held, states), found, done = self._started(feeds), {}, 0
+        layers = self._made(counting=counter is not None)
         while done < steps[-1]:
             count = min(self.stretch(feeds), steps[-1] - done)
             results, _ = layers(held, states, torch.arange(done, done + count, device=self.torch.device))
@@ -98,20 +90,25 @@ class Layerwise(Stepwise):
         return found
 
     def stretch(self, feeds: Mapping[str, np.ndarray]) -> int:
-        """How many steps of this batch fit the budget at once: seen by one step, evaluated twice over."""
+        """How many steps of this batch fit the budget at once."""
+        # a convolution's or a product's workspace may take as much again
+        return max(1, min(MOST_UNROLLED, self.budget // max(1, 2 * self._step_bytes(feeds))))
+
+    def _step_bytes(self, feeds: Mapping[str, np.ndarray]) -> int:
+        """What the tensors of one step of this batch take up at most, seen by evaluating one."""
         shapes = tuple(array.shape for array in feeds.values())
         if shapes not in self._bytes:
-            held, states = self._started(feeds)
+            wanted = [state.next for state in self.finals]
+            layers = Layers(self.parts, self.torch, wanted, compiled=False)  # for a single step nothing is compiled
             clock = torch.zeros(1, dtype=torch.int64, device=self.torch.device)
-            self._bytes[shapes] = self._made(counting=False)(held, states, clock)[1]
-        # a convolution's or a product's workspace may take as much again
-        return max(1, min(MOST_UNROLLED, self.budget // max(1, 2 * self._bytes[shapes])))
+            self._bytes[shapes] = layers(*self._started(feeds), clock)[1]
+        return self._bytes[shapes]
 
     def _fits(self, feeds: Mapping[str, np.ndarray]) -> bool:
         """Whether one step can be evaluated so; where it cannot, the reason is kept and told."""
         if not self.fallen:
             try:
-                self.stretch(feeds)
+                self._step_bytes(feeds)
             except (RuntimeError, CannotFold) as error:
                 self.fallen = "; ".join([str(error).splitlines()[0], *getattr(error, "__notes__", [])])
                 warnings.warn(f"evaluated step by step, because time cannot be folded: {self.fallen}", stacklevel=2)
@@ -124,6 +121,7 @@ class Layerwise(Stepwise):
             self._layers[counting] = Layers(self.parts, self.torch, list(dict.fromkeys(wanted)), self.compiled)
         return self._layers[counting]
 
+    @torch.inference_mode()
     def _started(self, feeds: Mapping[str, np.ndarray]) -> tuple[Tensors, Tensors]:
         tensors = self._begin(feeds)
         held = {name: tensors[name] for name in self.parts.manifest.held}

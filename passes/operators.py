@@ -18,8 +18,8 @@ ROW_PREFIX = "Row_"  # begins the name of a function whose output elements each 
 # Affine in input 0 while all other inputs are parameters.
 _FIRST: frozenset[str] = frozenset(
     "Conv ConvTranspose AveragePool GlobalAveragePool ReduceMean ReduceSum Neg Split Slice Pad Reshape Flatten "
-    "Transpose Squeeze Unsqueeze Expand Tile Gather GatherElements GatherND Resize DepthToSpace SpaceToDepth Identity "
-    "Cast Trilu CumSum Div BatchNormalization".split()
+    "Transpose Squeeze Unsqueeze Expand Tile Gather GatherElements GatherND Resize DepthToSpace SpaceToDepth Col2Im "
+    "Identity Cast Trilu CumSum Div BatchNormalization".split()
 )
 # Affine in all value inputs together.
 _JOINT: frozenset[str] = frozenset("Add Sub Sum Mean Concat".split())

@@ -48,5 +48,6 @@ HOST_INPUTS: dict[str, tuple[int, ...]] = {
     "Resize": (2, 3),
     "Range": (0, 1, 2),
     "ConstantOfShape": (0,),
+    "Col2Im": (1, 2),
     "Dropout": (2,),
 }

@@ -5,6 +5,7 @@ from math import prod
 import torch
 from onnx import NodeProto
 
+from spikec.runtime.errors import UnsupportedOperator
 from spikec.runtime.torch_ops.common import Attrs, Builder, Kernel, chosen_axes, ints, plain
 
 Tensor = torch.Tensor
@@ -112,6 +113,27 @@ def _space_to_depth(attrs: Attrs, node: NodeProto) -> Kernel:
     return kernel
 
 
+def _col2im(attrs: Attrs, node: NodeProto) -> Kernel:
+    """Col2Im of (N, C*kh*kw, L) to images (N, C, H, W): blocks are added up where they overlap."""
+    strides, dilations = (attrs.get(name, [1, 1]) for name in ("strides", "dilations"))
+    pads = attrs.get("pads", [0] * 4)
+
+    def kernel(x: Tensor, image: Tensor, block: Tensor) -> Tensor:
+        (height, width), (top, left, bottom, right) = _two(image, node), pads
+        whole = (height + top + bottom, width + left + right)  # fold pads alike on both sides, ONNX need not
+        folded = torch.nn.functional.fold(x, whole, _two(block, node), tuple(dilations), stride=tuple(strides))
+        return folded[:, :, top : top + height, left : left + width]
+
+    return kernel
+
+
+def _two(sizes: Tensor, node: NodeProto) -> list[int]:
+    found = ints(sizes)
+    if len(found) != 2:
+        raise UnsupportedOperator(f"Col2Im node '{node.name}': images of {len(found)} axes, where 2 are supported")
+    return found
+
+
 def _shape(attrs: Attrs, node: NodeProto) -> Kernel:
     """Shape: extents as int64, those from `start` to `end`."""
     part = slice(attrs.get("start", 0), attrs.get("end"))
@@ -134,6 +156,7 @@ OPS: dict[str, Builder] = {
     "Tile": plain(_tile),
     "DepthToSpace": _depth_to_space,
     "SpaceToDepth": _space_to_depth,
+    "Col2Im": _col2im,
     "Shape": _shape,
     "Size": _size,
 }

@@ -121,6 +121,13 @@ CASES = {
         ("a = DepthToSpace<blocksize = 2>(h)", IMAGE, {}),
         ('a = DepthToSpace<blocksize = 2, mode = "CRD">(h)', IMAGE, {}),
     ],
+    "Col2Im": [
+        (
+            "columns = Reshape(h, rows) a = Col2Im<strides = [2, 2], pads = [1, 0, 1, 0]>(columns, size, block)",
+            IMAGE,
+            {"rows": ints(0, 4, -1), "size": ints(10, 12), "block": ints(2, 2)},
+        )
+    ],
     "SpaceToDepth": [("a = SpaceToDepth<blocksize = 2>(h)", IMAGE, {})],
     "Identity": [("a = Identity(h)", IMAGE, {})],
     "Cast": [("a = Cast<to = 1>(h)", IMAGE, {})],

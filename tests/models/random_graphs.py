@@ -237,6 +237,11 @@ LINEAR = {
         _roomy,
     ),
     "DepthToSpace": Entry("{y} = DepthToSpace<blocksize = 2>({x})", fits=lambda s: _image(s) and s[1] % 4 == 0),
+    "Col2Im": Entry(
+        "{y}r = Reshape({x}, {rows}) {y} = Col2Im<strides = [2, 2]>({y}r, {size}, {block})",
+        lambda s, w: {"rows": ints(0, s[1], -1), "size": ints(2 * s[2], 2 * s[3]), "block": ints(2, 2)},
+        lambda s: _image(s) and s[1] % 4 == 0,
+    ),
     "SpaceToDepth": Entry(
         "{y} = SpaceToDepth<blocksize = 2>({x})", fits=lambda s: _image(s) and s[2] % 2 == s[3] % 2 == 0
     ),

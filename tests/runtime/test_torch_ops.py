@@ -160,6 +160,8 @@ SHAPE = [
     case("DepthToSpace", f(1, 8, 2, 3), blocksize=2),
     case("DepthToSpace", f(1, 8, 2, 3), blocksize=2, mode="CRD"),
     case("SpaceToDepth", f(1, 2, 4, 6), blocksize=2),
+    case("Col2Im", f(2, 12, 6), i(4, 6), i(2, 2), strides=[2, 2]),
+    case("Col2Im", f(1, 18, 20), i(3, 4), i(3, 3), pads=[1, 0, 2, 3], dilations=[1, 1]),
     case("Shape", f(2, 3, 4), start=-2, end=7),
     case("Size", f(2, 3)),
     case("Slice", f(5, 6), i(-1, 1), i(-99, 2**62), i(0, 1), i(-2, 2)),

@@ -5,6 +5,7 @@ import pytest
 
 from spikec.runtime import Session
 from spikec.runtime.counting import Counter
+from spikec.runtime.evaluation import can_compile
 from spikec.runtime.layers import Layerwise
 from spikec.runtime.stepwise import Stepwise
 from spikec.runtime.torch_backend import TorchBackend
@@ -58,6 +59,7 @@ def test_neurons_that_forget():
     np.testing.assert_allclose(found, expected, rtol=1e-9)
 
 
+@pytest.mark.skipif(not can_compile("cpu"), reason="torch.compile needs a C++ compiler on this machine")
 @pytest.mark.parametrize("name", ["deep", "dense", "neuron fed by a neuron"])
 def test_compiled_scans_give_what_the_operators_give(name):
     expected, counted = evaluated(Layerwise, name, "ternary", "float32")

@@ -7,10 +7,13 @@ import torch
 from hypothesis import given, settings
 from onnx import helper
 
+import spikec
 from spikec.runtime import DeviceError, InputError, Session
 from spikec.runtime.layers import CannotFold, Layerwise
 from spikec.runtime.layers.coalesce import coalesce
 from spikec.runtime.layers.plan import Fold, Scan, plan_layers
+from spikec.runtime.layers.stages import Layers
+from spikec.runtime.parts import take_apart
 from spikec.runtime.torch_backend import TorchBackend
 from tests.models.forms import STEPS, compiled
 from tests.models.networks import network
@@ -80,11 +83,33 @@ def test_the_budget_cuts_time():
     parts, feeds = parts_of("deep"), network("deep").feeds(4)
     engine = TorchBackend(parts, "cpu", "float32")
     assert Layerwise(parts, engine, 1).stretch(feeds) == 1
-    step = Layerwise(parts, engine, 1)._bytes or {}
     whole = Layerwise(parts, engine, 1 << 30)
     assert whole.stretch(feeds) == 16
     (step,) = whole._bytes.values()
     assert Layerwise(parts, engine, 2 * 3 * step).stretch(feeds) == 3
+
+
+def test_memory_stays_within_the_budget_however_many_steps(monkeypatch):
+    steps, samples = 256, 8
+    case = network("neuron fed by a neuron")
+    artifact = spikec.compile(case.model, calibration=case.feeds(4), steps=steps, range_rule="max", correction=0.0)
+    peaks = []
+
+    def spied(self, *args):
+        results, peak = advance(self, *args)
+        peaks.append(peak)
+        return results, peak
+
+    advance = Layers.__call__
+    monkeypatch.setattr(Layers, "__call__", spied)
+    feeds = case.feeds(samples)
+    Layerwise(take_apart(artifact.model), TorchBackend(take_apart(artifact.model), "cpu", "float32")).stretch(feeds)
+    budget = 10 * peaks[0]
+    session = Session(artifact.model, evaluation="layers", memory_budget=budget)
+    session._program.compiled = False
+    session.run(feeds, batch_size=samples)
+    assert len(peaks) > steps // 10
+    assert max(peaks) <= budget
 
 
 @pytest.mark.parametrize("name", ["deep", "neuron fed by a neuron"])

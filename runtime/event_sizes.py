@@ -49,7 +49,7 @@ class EventSizes:
         return Sizes(event, np.abs(eta), np.abs(amplitude))
 
     def remembers(self, node: NodeProto, state: str, after: str, event: str) -> bool:
-        """Whether the neuron's state ``after`` the step is what it was before, plus the event, and nothing forgotten."""
+        """Whether the neuron's state ``after`` the step is what it was plus the event, nothing being forgotten."""
         function = self.functions[node.domain, node.op_type]
         formals = dict(zip(function.output, node.output, strict=False))
         actual = {**dict(zip(function.input, node.input, strict=False)), **formals}

@@ -52,3 +52,23 @@ class Result:
         """The spike rate over all neurons."""
         slots = sum(count.slots for count in self.spikes.values())
         return sum(count.total for count in self.spikes.values()) / slots if slots else 0.0
+
+
+@dataclass(frozen=True)
+class EarlyResult:
+    """The outputs of each sample when it was finished, and after how many steps that was.
+
+    Attributes:
+        outputs: name -> array (N, ...).
+        steps: (N,), from 1 to ``limit``.
+        limit: the number of steps that no sample goes beyond.
+    """
+
+    outputs: Arrays
+    steps: np.ndarray
+    limit: int
+
+    @property
+    def mean_steps(self) -> float:
+        """Steps of a sample on average."""
+        return float(self.steps.mean())

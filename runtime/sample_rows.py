@@ -1,6 +1,6 @@
 """Which rows of states and held tensors are a sample's, so that samples can be taken out of a batch."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,7 +43,7 @@ def find_sample_rows(started: Callable[[Feeds], Arrays], feeds: Feeds) -> Sample
         axis = follows(parts[0].shape, value.shape)
         if axis is not None and all(_same(_row(value, axis, i), parts[i]) for i in (0, 1)):
             axes[name] = axis
-        elif np.issubdtype(value.dtype, np.integer) and np.array_equal(*parts) and not np.array_equal(value, parts[0]):
+        elif np.issubdtype(value.dtype, np.integer) and _by_number(value, parts):
             renewed.append(name)
         elif not all(np.array_equal(value, part) for part in parts):
             raise _mixed(name, parts[0].shape, value.shape)
@@ -55,6 +55,11 @@ def _mixed(name: str, one: tuple[int, ...], two: tuple[int, ...]) -> InputError:
         f"'{name}' (shape {one} for one sample, {two} for two) does not hold samples apart, so that those that are "
         "finished cannot be taken out of a batch; use batch_size=1"
     )
+
+
+def _by_number(both: np.ndarray, alone: Sequence[np.ndarray]) -> bool:
+    """Whether the number of samples makes the difference, not which ones they are: as in the shape of a tensor."""
+    return np.array_equal(alone[0], alone[1]) and not np.array_equal(both, alone[0])
 
 
 def _row(value: np.ndarray, axis: int, sample: int) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ import onnx
 
 from spikec.runtime.backend import make_backend
 from spikec.runtime.counting import Counter
+from spikec.runtime.early_exit import EarlyExit
 from spikec.runtime.errors import InputError
 from spikec.runtime.evaluation import make_program
+from spikec.runtime.exit_rules import Rule
 from spikec.runtime.inputs import (
     ENGINE_ERRORS,
     Feeds,
@@ -26,8 +29,9 @@ from spikec.runtime.manifest import Manifest
 from spikec.runtime.model_file import read_model
 from spikec.runtime.outputs import join
 from spikec.runtime.parts import take_apart
-from spikec.runtime.result import Arrays, Result, Step
+from spikec.runtime.result import Arrays, EarlyResult, Result, Step
 from spikec.runtime.sample_axes import Cutter
+from spikec.runtime.stepwise import BATCH
 
 
 class Session:
@@ -131,6 +135,42 @@ class Session:
         last = self._asked(steps)[-1]
         with self._explaining(feeds):
             yield from self._program.stream(feeds, last)
+
+    def run_until(
+        self,
+        x: np.ndarray | Mapping[str, np.ndarray],
+        rule: Rule,
+        *,
+        steps: int | None = None,
+        batch_size: int | None = None,
+        output: str | None = None,
+        progress: Any = None,
+    ) -> EarlyResult:
+        """Step by step, each sample until ``rule`` says that it is finished (``spikec.runtime.exit_rules``).
+
+        Samples that are finished leave the batch. Under ``Certified`` no spike that is left could have changed the
+        class. (A matrix library may round a sample differently in a batch of another size, as in ``run``.)
+
+        Args:
+            x: samples, as for ``run``.
+            rule: ``Stability``, ``Margin``, ``Certified``, or one of your own.
+            steps: after how many all samples leave; T by default.
+            batch_size: samples evaluated at once; 64 by default.
+            output: the output that tells the class; by default the first one of classes, else of scores (N, classes).
+            progress: called with (samples done, samples in all) after each batch.
+
+        Raises:
+            InputError: as for ``run``; or the artifact has no class scores, no steps to stop between, samples that are
+                not separate, or nothing to certify with. The message says which.
+        """
+        feeds = check_inputs(x, self._parts.inputs)
+        last, size = self._asked(steps)[-1], whole_number(BATCH if batch_size is None else batch_size, "batch_size")
+        with self._explaining(feeds):
+            return self._early.run_until(feeds, rule, last, size, output, progress)
+
+    @cached_property
+    def _early(self) -> EarlyExit:
+        return EarlyExit(self._parts, self._program.engine)
 
     @contextmanager
     def _explaining(self, feeds: Feeds) -> Iterator[None]:

@@ -11,6 +11,7 @@ import numpy as np
 import typer
 
 from spikec.cli.arguments import Artifact, Json
+from spikec.cli.exits import report_exits
 from spikec.cli.output import number, print_json, print_table, progress_bar
 from spikec.errors import UsageError
 
@@ -26,6 +27,14 @@ def run(
         Path | None, typer.Option("--output", "-o", help="Write the outputs to this .npz.", **_HIDE)
     ] = None,
     steps: Annotated[str | None, typer.Option(help="Numbers of steps, as 4,8,16; all T by default.", **_HIDE)] = None,
+    until: Annotated[
+        str | None,
+        typer.Option(
+            help="Early exit, sample by sample: stability:STEPS, margin:NUMBER or certified (no spike can change the "
+            "class any more).",
+            **_HIDE,
+        ),
+    ] = None,
     backend: Annotated[str, typer.Option(help="torch or onnxruntime.")] = "torch",
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
     precision: Annotated[str, typer.Option(help="float32, float64 or bfloat16 (see docs/runtime.md).")] = "float32",
@@ -38,10 +47,12 @@ def run(
     """Run an artifact: outputs, spike rates, and with labels the accuracy at each number of steps."""
     from spikec.artifact.write import check_apart, check_writable, write_bytes
     from spikec.calibration import load_npz, signature
-    from spikec.runtime import Session, read_manifest, read_model
+    from spikec.runtime import Session, parse_rule, read_manifest, read_model
 
     _check_engine(backend, device, precision, evaluation)
-    asked = _parse_steps(steps)
+    asked, rule = _parse_steps(steps), until and parse_rule(until)
+    if rule and len(asked or [0]) > 1:
+        raise UsageError(f"--steps {steps} with --until; give the one number of steps that no sample goes beyond")
     if output is not None:
         check_apart(output, artifact, input_)
         check_writable(output)
@@ -51,21 +62,26 @@ def run(
     data = load_npz(input_, [spec for spec in signature(model) if spec.name in inputs])
     with progress_bar(show=not as_json) as bar:
         task = bar.add_task("running", total=len(data))
-        result = session.run(
-            data.feeds,
-            asked,
-            batch_size=batch_size,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
-        )
+        settings: dict[str, Any] = {
+            "batch_size": batch_size,
+            "progress": lambda done, total: bar.update(task, completed=done, total=total),
+        }
+        if rule:
+            early = session.run_until(data.feeds, rule, steps=asked[0] if asked else None, **settings)
+        else:
+            result = session.run(data.feeds, asked, **settings)
+    told = {"artifact": artifact, "samples": len(data), "backend": backend, "device": device, "precision": precision}
+    if rule:
+        if output is not None:
+            write_bytes(_archive({**early.outputs, "@steps": early.steps}), output)
+        right = _accuracy({early.limit: early.outputs}, data.labels) or {}
+        report_exits({**told, "until": until}, early, right.get(str(early.limit)), as_json)
+        return
     if output is not None:
         write_bytes(_npz(result.outputs), output)
     accuracy = _accuracy(result.outputs, data.labels)
     summary = {
-        "artifact": artifact,
-        "samples": len(data),
-        "backend": backend,
-        "device": device,
-        "precision": precision,
+        **told,
         "accuracy": accuracy,
         "spike_rate": result.rate,
         "neurons": {n: {"spikes": c.total, "slots": c.slots, "rate": c.rate} for n, c in result.spikes.items()},
@@ -129,7 +145,11 @@ def _classes(outputs: Mapping[str, np.ndarray], labels: np.ndarray) -> np.ndarra
 def _npz(outputs: dict[int, dict[str, np.ndarray]]) -> bytes:
     """The last asked step under the outputs' names, and every asked step as NAME@T."""
     arrays = {f"{name}@{t}": value for t, found in outputs.items() for name, value in found.items()}
-    arrays |= outputs[max(outputs)]
+    return _archive(arrays | outputs[max(outputs)])
+
+
+def _archive(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """An .npz of arrays by name."""
     buffer = io.BytesIO()
     # not numpy.savez: it takes names as keywords, and an output may be called "file"
     with zipfile.ZipFile(buffer, "w") as archive:

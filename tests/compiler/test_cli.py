@@ -147,6 +147,30 @@ def test_run_without_labels(cli: Cli) -> None:
     assert 0 <= summary["spike_rate"] <= 1 and set(summary["neurons"]) == {"act"}
 
 
+@pytest.mark.parametrize("rule", ["stability:2", "margin:0.5", "certified"])
+def test_run_until_a_rule_says_stop(cli: Cli, rule: str) -> None:
+    outcome = cli(f"run artifact.onnx -i samples.npz --until {rule}")
+    assert outcome.code == 0 and outcome.err == ""
+    assert f"Until {rule}" in outcome.out and "steps on average, accuracy" in outcome.out
+    summary = cli(f"run artifact.onnx -i samples.npz --until {rule} --steps 3 -o out.npz --json").json
+    count = summary["samples"]
+    with np.load("out.npz") as found:
+        steps, scores = found["@steps"], found["y"]
+    with np.load("samples.npz") as data:
+        assert summary["accuracy"] == np.mean(scores.argmax(1) == data["labels"])
+    assert summary["until"] == rule and summary["outputs"] == {"y": list(scores.shape)}
+    assert summary["steps"] == {
+        "mean": steps.mean(), "limit": 3, "samples": {str(t): int((steps == t).sum()) for t in sorted(set(steps))},
+    }  # fmt: skip
+    assert sum(summary["steps"]["samples"].values()) == count == len(steps)
+
+
+def test_run_until_nothing_known(cli: Cli) -> None:
+    assert cli("run artifact.onnx -i samples.npz --until bored").code == 2
+    assert "stability:STEPS" in cli("run artifact.onnx -i samples.npz --until bored").err
+    assert "give the one number" in cli("run artifact.onnx -i samples.npz --until certified --steps 1,2").err
+
+
 def test_run_writes_every_asked_step(cli: Cli) -> None:
     assert cli("run artifact.onnx -i samples.npz --steps 4,2 -o out.npz").code == 0
     with np.load("out.npz", allow_pickle=False) as arrays:

@@ -3,16 +3,12 @@
 import os
 import shutil
 import warnings
-from typing import TYPE_CHECKING
 
 from spikec.runtime.backend import Backend
 from spikec.runtime.errors import DeviceError, InputError
 from spikec.runtime.parts import Parts
 from spikec.runtime.stepwise import Stepwise
 from spikec.runtime.unrolled import Unrolled
-
-if TYPE_CHECKING:
-    from spikec.runtime.torch_backend import TorchBackend
 
 EVALUATIONS = ("auto", "layers", "steps")
 # neurons x steps of a batch from which a compiled scan is worth its compilation: 10 to 20 s where nothing is cached,
@@ -56,13 +52,13 @@ def _hindrance(parts: Parts, backend: str) -> str:
     return ""
 
 
-def _layerwise(
-    parts: Parts, engine: "TorchBackend", evaluation: str, precision: str, budget: int | None
-) -> Stepwise | str:
+def _layerwise(parts: Parts, engine: Backend, evaluation: str, precision: str, budget: int | None) -> Stepwise | str:
     """The evaluation layer by layer, or why there is none."""
     from spikec.runtime.layers import CannotFold, Layerwise  # it needs torch, which not every backend has
     from spikec.runtime.layers.layerwise import BUDGET
+    from spikec.runtime.torch_backend import TorchBackend
 
+    assert isinstance(engine, TorchBackend)  # the caller has asked for the backend
     compiled = can_compile(str(engine.device))
     asked = evaluation == "layers" or precision == "bfloat16"
     if not asked and not compiled:

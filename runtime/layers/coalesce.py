@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from math import prod
 from typing import NamedTuple
 
+import numpy as np
 import torch
 
 Tensor = torch.Tensor
@@ -16,7 +17,7 @@ class Coalesced(NamedTuple):
     Both leave the first ``lead`` axes (their second argument, 0 by default) as they are.
     """
 
-    shape: torch.Size
+    shape: tuple[int, ...]
     merge: Reshape
     restore: Reshape
 
@@ -27,7 +28,7 @@ def coalesce(carried: Sequence[Tensor], still: Sequence[Tensor], stacks: Sequenc
     Axes are taken in the order in which a tensor of the common shape lies in memory, channels last for instance.
     """
     shapes = [tensor.shape for tensor in (*carried, *still)] + [stack.shape[1:] for stack in stacks]
-    full = torch.broadcast_shapes(*shapes)
+    full = np.broadcast_shapes(*shapes)
     order = _memory_order(full, [*(stack[0] for stack in stacks), *carried, *still])
     groups = _groups(full, order, [(1,) * (len(full) - len(shape)) + tuple(shape) for shape in shapes])
     back = [order.index(axis) for axis in range(len(full))]
@@ -46,13 +47,13 @@ def coalesce(carried: Sequence[Tensor], still: Sequence[Tensor], stacks: Sequenc
     return Coalesced(full, merge, restore)
 
 
-def _memory_order(full: torch.Size, tensors: Sequence[Tensor]) -> list[int]:
+def _memory_order(full: tuple[int, ...], tensors: Sequence[Tensor]) -> list[int]:
     """The axes from the slowest to the fastest in the first tensor of the common shape, if there is one."""
     strides = next((tensor.stride() for tensor in tensors if tensor.shape == full), None)
     return sorted(range(len(full)), key=lambda axis: -strides[axis]) if strides else list(range(len(full)))
 
 
-def _groups(full: torch.Size, order: Sequence[int], shapes: Sequence[tuple[int, ...]]) -> list[list[int]]:
+def _groups(full: tuple[int, ...], order: Sequence[int], shapes: Sequence[tuple[int, ...]]) -> list[list[int]]:
     """Neighbouring axes along which the same tensors are broadcast; axes of length 1 belong nowhere."""
     groups: list[list[int]] = []
     kinds: list[tuple[bool, ...]] = []

@@ -1,6 +1,6 @@
 """Nodes without memory, evaluated for all steps at once: time is one more batch axis."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from onnx import NodeProto
@@ -11,6 +11,7 @@ from spikec.runtime.torch_graph import TorchGraph
 
 Tensor = torch.Tensor
 Tensors = dict[str, Tensor]
+Evaluate = Callable[..., tuple[Tensor, ...]]
 
 
 # the operators that take most of the time, and that hardware serves in lower precision
@@ -42,7 +43,7 @@ class Folded:
         self.axes = tuple(0 if name in stacked else None for name in graph.inputs)
         self._call = graph.positional(graph.inputs)
         ways = {"fold": self._all_steps, "clock": self._each_step, "shape": self._one_step}
-        self._evaluate = ways.get(fold.kind, self._call)
+        self._evaluate: Evaluate = ways.get(fold.kind, self._call)
 
     def __call__(self, tensors: Mapping[str, Tensor], states: Tensors, steps: int) -> Tensors:
         """The outputs, with a value for each step (steps, ...) where they change with time."""

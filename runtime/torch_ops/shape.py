@@ -127,11 +127,11 @@ def _col2im(attrs: Attrs, node: NodeProto) -> Kernel:
     return kernel
 
 
-def _two(sizes: Tensor, node: NodeProto) -> list[int]:
+def _two(sizes: Tensor, node: NodeProto) -> tuple[int, int]:
     found = ints(sizes)
     if len(found) != 2:
         raise UnsupportedOperator(f"Col2Im node '{node.name}': images of {len(found)} axes, where 2 are supported")
-    return found
+    return found[0], found[1]
 
 
 def _shape(attrs: Attrs, node: NodeProto) -> Kernel:

@@ -10,6 +10,8 @@ import torch
 from onnx import NodeProto
 
 from spikec.runtime.layers.coalesce import coalesce
+from spikec.runtime.layers.triton_kernel import triton_scan
+from spikec.runtime.layers.triton_source import writable
 from spikec.runtime.torch_graph import TorchGraph
 
 Tensor = torch.Tensor
@@ -36,11 +38,13 @@ def kernel_of(
         nodes: serialised elementwise nodes.
         inputs: names of the states before, stacks and still tensors, in this order; ``counts`` says how many of each.
         outputs: names of the states after, then of the outputs wanted for every step.
-        compiled: through torch.compile, else operator by operator.
+        compiled: as one kernel, else operator by operator. On CUDA that is a Triton kernel whose states stay in
+            registers; on the CPU, and for operators that have no Triton expression, torch.compile makes it.
         rounded: the events among the outputs, and the state of their neuron's value (positions among outputs and
             states): events are sent in ``event_dtype``, and what is remembered is what was sent.
     """
-    graph = TorchGraph([NodeProto.FromString(node) for node in nodes], outputs, {}, {}, dtype=dtype, device=device)
+    protos = [NodeProto.FromString(node) for node in nodes]
+    graph = TorchGraph(protos, outputs, {}, {}, dtype=dtype, device=device)
     advance = graph.positional(inputs)
     states, *_ = counts
 
@@ -58,7 +62,11 @@ def kernel_of(
                 stack.append(now)
         return carried, [torch.stack(values) for values in found]
 
-    return _flat(torch.compile(_own_code(scan), dynamic=True)) if compiled else scan
+    if not compiled:
+        return scan
+    if device.type == "cuda" and dtype == torch.float32 and writable(protos):
+        return _flat(triton_scan(nodes, inputs, outputs, counts, rounded))
+    return _flat(torch.compile(_own_code(scan), dynamic=True))
 
 
 def _own_code(function: Callable[..., Any]) -> Callable[..., Any]:

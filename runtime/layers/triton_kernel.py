@@ -4,6 +4,7 @@ import hashlib
 import importlib.util
 import tempfile
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import cache
 from math import prod
 from pathlib import Path
@@ -48,7 +49,8 @@ def triton_scan(
         stacks = [tensor.expand((len(tensor), *shape)) for tensor in timed]
         constant = [tensor.expand(shape) for tensor in still]
         tensors = [*states, *stacks, *constant, *after, *made]
-        with torch.cuda.device_of(tensors[0]):  # Triton launches on the current device
+        # Triton launches on the current device; its interpreter takes tensors of the CPU
+        with torch.cuda.device(device) if device.type == "cuda" else nullcontext():
             kernel[(-(-size // BLOCK),)](*tensors, steps, size, *shape, *_strides(stacks, constant), BLOCK=BLOCK)
         return after, made
 

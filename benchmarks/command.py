@@ -2,11 +2,12 @@
 
 import sys
 from collections.abc import Callable
-
-from rich import progress as bars
-from rich.console import Console
+from typing import TYPE_CHECKING
 
 from spikec.errors import SpikecError
+
+if TYPE_CHECKING:
+    from rich import progress as bars
 
 
 def exit_code(name: str, work: Callable[[], None]) -> int:
@@ -21,8 +22,11 @@ def exit_code(name: str, work: Callable[[], None]) -> int:
     return 0
 
 
-def progress_bar(amount: bars.ProgressColumn) -> bars.Progress:
+def progress_bar(amount: "bars.ProgressColumn") -> "bars.Progress":
     """A bar on standard error with the time that has passed and the time left; ``amount`` shows how much is done."""
+    from rich import progress as bars  # not every benchmark draws a bar, and not every machine has the package
+    from rich.console import Console
+
     columns = (bars.TextColumn("{task.description}"), bars.BarColumn(), amount)
     times = (bars.TimeElapsedColumn(), bars.TimeRemainingColumn())
     return bars.Progress(*columns, *times, console=Console(stderr=True, highlight=False))

@@ -6,17 +6,17 @@ from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr
 from importlib import import_module
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from benchmarks.accuracy.subject import Subject
-from benchmarks.accuracy.synapses import Synapses
 from spikec.errors import EnvironmentMissing, ModelError
-from spikec.options import Options
-from spikec.pipeline import build_levels
+
+if TYPE_CHECKING:
+    from benchmarks.accuracy.subject import Subject
+    from benchmarks.accuracy.synapses import Synapses
 
 _HOW = (
     "SpikingJelly's rows need the package spikingjelly, which is no dependency of this project; install it with: "
@@ -92,7 +92,7 @@ class SpikeCounts:
         self._slots[module] = self._slots.get(module, 0) + output.numel()
 
 
-def operations(counts: SpikeCounts, t: int, synapses: Synapses) -> float | None:
+def operations(counts: SpikeCounts, t: int, synapses: "Synapses") -> float | None:
     """Synaptic operations of ``t`` steps: layers stand in the order of our neuron nodes where there are as many."""
     events = counts.upto(t)
     if len(events) != len(synapses.neurons):
@@ -100,7 +100,12 @@ def operations(counts: SpikeCounts, t: int, synapses: Synapses) -> float | None:
     return synapses.operations(dict(zip(synapses.neurons, events, strict=True)))
 
 
-def synapses_of(subject: Subject) -> Synapses:
+def synapses_of(subject: "Subject") -> "Synapses":
     """The network's operators with weights, and where its neurons stand."""
+    # the compiler is loaded here alone: the benchmark of speed converts with this package where there is none
+    from benchmarks.accuracy.synapses import Synapses
+    from spikec.options import Options
+    from spikec.pipeline import build_levels
+
     levels = build_levels(subject.model, Options(), {subject.input: subject.images.calibration[:2]})
     return Synapses.of(levels.neurons, {subject.input: subject.images.calibration[:1]})

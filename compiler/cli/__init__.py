@@ -1,4 +1,4 @@
-"""The command line: ``spikec plan | compile | run | inspect``."""
+"""The command line: ``spikec plan | compile | run | inspect | bench``."""
 
 from spikec.cli.main import main
 

@@ -49,7 +49,7 @@ def run(
     from spikec.calibration import load_npz, signature
     from spikec.runtime import Session, parse_rule, read_manifest, read_model
 
-    _check_engine(backend, device, precision, evaluation)
+    check_engine(backend, device, precision, evaluation)
     asked, rule = _parse_steps(steps), until and parse_rule(until)
     if rule and len(asked or [0]) > 1:
         raise UsageError(f"--steps {steps} with --until; give the one number of steps that no sample goes beyond")
@@ -100,7 +100,7 @@ _WORDS = {
 }
 
 
-def _check_engine(backend: str, device: str, precision: str, evaluation: str) -> None:
+def check_engine(backend: str, device: str, precision: str, evaluation: str) -> None:
     """A wrong word is told apart from a device that is not there."""
     for what, word in (("backend", backend), ("precision", precision), ("evaluation", evaluation)):
         if word not in _WORDS[what]:

@@ -25,6 +25,20 @@ def load_timm(name: str) -> Source:
         UsageError: no such model, or an option that timm does not take.
         ModelError: the weights cannot be loaded or the model cannot be exported.
     """
+    model, shape, random = make_timm(name)
+    source = export_module(model, _zeros(shape), name, "timm")
+    if random:
+        source.warnings.append(
+            f"{name} has random weights: add ?pretrained=true or ?checkpoint_path=FILE to convert a trained network"
+        )
+    return source
+
+
+def make_timm(name: str) -> tuple[torch.nn.Module, tuple[int, ...], bool]:
+    """The timm model that ``name`` describes, the shape of one sample, and whether its weights are random.
+
+    Errors are those of ``load_timm``.
+    """
     import timm
 
     model_name, _, query = name.removeprefix("timm:").partition("?")
@@ -38,12 +52,8 @@ def load_timm(name: str) -> Source:
         raise UsageError(f"seed={seed} is not a whole number")
     _check_checkpoint(options.get("checkpoint_path"))
     model = _create(model_name, options, seed)
-    source = export_module(model, _zeros(_sample_shape(model, size, options)), name, "timm")
-    if not (options.get("pretrained") or options.get("checkpoint_path")):
-        source.warnings.append(
-            f"{name} has random weights: add ?pretrained=true or ?checkpoint_path=FILE to convert a trained network"
-        )
-    return source
+    random = not (options.get("pretrained") or options.get("checkpoint_path"))
+    return model, _sample_shape(model, size, options), random
 
 
 def _create(model_name: str, options: dict[str, Any], seed: int) -> torch.nn.Module:

@@ -1,0 +1,1 @@
+"""How long a converted network takes beside T passes of the trained one: ``python -m benchmarks.speed``."""

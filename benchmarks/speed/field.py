@@ -1,0 +1,78 @@
+"""The contenders of one row: dense passes, our runtime, the artifact in onnxruntime, SpikingJelly."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import Any
+
+import numpy as np
+
+from benchmarks.speed import spikingjelly
+from benchmarks.speed.networks import Files, feeds, torch_module
+from spikec.contenders import onnx_run, passes_of, session_run, torch_run
+from spikec.runtime import Session
+from spikec.timing import Contender, Work
+
+DENSE = ("dense torch", "dense torch.compile", "dense onnxruntime")  # in float32: the fastest is the yardstick
+DENSE_BFLOAT16 = "dense torch.compile bfloat16"
+LAYERS, LAYERS_BFLOAT16, STEPS, STOCK = "layers", "layers bfloat16", "steps", "artifact in onnxruntime"
+CONTENDERS = (*DENSE, DENSE_BFLOAT16, LAYERS, LAYERS_BFLOAT16, STEPS, STOCK, *spikingjelly.MODES)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is timed: a network, so many samples at once, T steps, on a device; ``limit`` in seconds a call."""
+
+    files: Files
+    batch: int
+    steps: int
+    device: str = "cpu"
+    limit: float | None = None
+
+
+def contenders(cell: Cell, names: Sequence[str]) -> list[Contender]:
+    """Those of ``names``, in the order of the table."""
+    makers = _makers(cell)
+    found = []
+    for name in (name for name in CONTENDERS if name in names):
+        scale = cell.steps / passes_of(cell.steps) if name.startswith("dense") else 1.0
+        # whatever stops one engine is told in its cell
+        found.append(Contender(name, makers[name], scale, excused=(Exception,)))
+    return found
+
+
+def usual(device: str) -> tuple[str, ...]:
+    """The contenders that are timed by default: on the CPU nobody is measured against dense bfloat16 passes."""
+    return tuple(name for name in CONTENDERS if device != "cpu" or name != DENSE_BFLOAT16)
+
+
+def _makers(cell: Cell) -> dict[str, Callable[[], Work]]:
+    device, repeat, network = cell.device, passes_of(cell.steps), cell.files.network
+    source, artifact = cell.files.source, cell.files.artifact(cell.steps)
+    fed = feeds(source, cell.batch)
+    (x,) = fed.values()
+    dense, ours = partial(_dense, network, x=x, device=device, repeat=repeat), partial(_ours, cell, fed)
+    converted = cache(lambda: spikingjelly.converted(torch_module(network), x[:4], device))
+    jelly = {
+        name: partial(spikingjelly.step_run, converted, mode, x, cell.steps, device)
+        for name, mode in spikingjelly.MODES.items()
+    }
+    return {
+        "dense torch": dense,
+        "dense torch.compile": partial(dense, compiled=True),
+        "dense onnxruntime": partial(onnx_run, str(source), fed, device, repeat, cell.limit),
+        DENSE_BFLOAT16: partial(dense, compiled=True, bfloat16=True),
+        LAYERS: partial(ours, evaluation="layers"),
+        LAYERS_BFLOAT16: partial(ours, evaluation="layers", precision="bfloat16"),
+        STEPS: partial(ours, evaluation="steps"),
+        STOCK: partial(onnx_run, str(artifact), fed, device, limit=cell.limit),
+        **jelly,
+    }
+
+
+def _dense(network: str, *, x: np.ndarray, **how: Any) -> Work:
+    return torch_run(torch_module(network), (x,), **how)
+
+
+def _ours(cell: Cell, fed: dict[str, np.ndarray], **how: str) -> Work:
+    return session_run(Session(cell.files.artifact(cell.steps), device=cell.device, **how), fed, cell.steps)

@@ -22,6 +22,8 @@ BUDGET = 2 << 30  # bytes
 # 1.92 s in one batch, whose tensors no longer stay in the caches
 WORKING_SET = 256 << 20
 
+Shapes = tuple[tuple[int, ...], ...]
+
 
 class Layerwise(Stepwise):
     """Evaluates an artifact layer by layer, in stretches of time that fit a memory budget.
@@ -46,7 +48,8 @@ class Layerwise(Stepwise):
         self.finals = [state for state in self.states if state.final in read]
         self.fallen: str = ""  # why batches are evaluated step by step, if they are
         self._layers: dict[bool, Layers] = {}
-        self._bytes: dict[tuple[tuple[int, ...], ...], int] = {}  # shapes of the inputs -> bytes a step
+        self._bytes: dict[Shapes, int] = {}  # shapes of the inputs -> bytes a step
+        self._counts: dict[Shapes, int] = {}  # shapes of the inputs -> numbers in all states
         self._made(counting=False)
 
     def suited(self, feeds: Mapping[str, np.ndarray], steps: int, fixed: int | None) -> tuple[Evaluation, int]:
@@ -59,7 +62,7 @@ class Layerwise(Stepwise):
         """
         some = {name: array[: fixed or 1] for name, array in feeds.items()}
         try:
-            neurons = sum(state.numel() for state in self._started(some)[1].values()) // (fixed or 1)
+            neurons = self._state_count(some) // (fixed or 1)
         except ENGINE_ERRORS:  # one sample alone cannot be evaluated: what a batch takes is not known beforehand
             return (super().run if self.least else self.run), BATCH
         work = neurons * len(next(iter(feeds.values()))) * steps
@@ -94,9 +97,16 @@ class Layerwise(Stepwise):
         # a convolution's or a product's workspace may take as much again
         return max(1, min(MOST_UNROLLED, self.budget // max(1, 2 * self._step_bytes(feeds))))
 
+    def _state_count(self, feeds: Mapping[str, np.ndarray]) -> int:
+        """How many numbers the states of these samples hold."""
+        shapes = _shapes(feeds)
+        if shapes not in self._counts:
+            self._counts[shapes] = sum(state.numel() for state in self._started(feeds)[1].values())
+        return self._counts[shapes]
+
     def _step_bytes(self, feeds: Mapping[str, np.ndarray]) -> int:
         """What the tensors of one step of this batch take up at most, seen by evaluating one."""
-        shapes = tuple(array.shape for array in feeds.values())
+        shapes = _shapes(feeds)
         if shapes not in self._bytes:
             wanted = [state.next for state in self.finals]
             layers = Layers(self.parts, self.torch, wanted, compiled=False)  # for a single step nothing is compiled
@@ -131,3 +141,7 @@ class Layerwise(Stepwise):
     def _count_all(self, counter: Counter, results: Tensors, samples: int, steps: int, batch: int) -> None:
         for event in self.events:
             counter.add(event, self.engine.to_numpy((results[event] != 0).sum(0)), samples, steps, batch)
+
+
+def _shapes(feeds: Mapping[str, np.ndarray]) -> Shapes:
+    return tuple(array.shape for array in feeds.values())

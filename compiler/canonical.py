@@ -12,12 +12,12 @@ import onnx.version_converter
 import onnxscript.optimizer
 
 from spikec.errors import ModelError
-from spikec.frontends.validity import LIMIT
 from spikec.passes import OpenMlOperators, UnsupportedNode
 from spikec.passes.graph_io import IR_VERSION, export_model, import_graph, unique_names
 from spikec.passes.ml_operators import ML_DOMAIN
 from spikec.passes.operators import CONTROL_FLOW
 from spikec.quiet import quiet
+from spikec.sizes import refuse_too_large
 from spikec.spelling import spell_out
 
 OLDEST_OPSET, OPSET = 13, 20
@@ -76,24 +76,12 @@ def infer_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
     Raises:
         ModelError: it has become too large for ONNX, or its shapes contradict each other.
     """
-    _refuse_too_large(model)
+    refuse_too_large(model, "the model")  # a pass may have made tables larger than all weights together
     del model.graph.value_info[:]  # stale notes would be trusted
     try:
         return onnx.shape_inference.infer_shapes(model, data_prop=True)
     except (onnx.shape_inference.InferenceError, RuntimeError) as error:
         raise ModelError(f"the model's shapes contradict each other: {_reason(error)}") from error
-
-
-def _refuse_too_large(model: onnx.ModelProto) -> None:
-    """A pass may have folded tables into constants that are larger than all weights together."""
-    sizes = {tensor.name: tensor.ByteSize() for tensor in model.graph.initializer}
-    if sum(sizes.values()) > LIMIT:
-        largest = sorted(sizes, key=lambda name: -sizes[name])[:3]
-        told = ", ".join(f"'{name}' ({sizes[name] / 2**20:,.0f} MiB)" for name in largest)
-        raise ModelError(
-            f"the model holds {sum(sizes.values()) / 2**30:.1f} GiB of constants, and an ONNX model at most 2 GiB; the "
-            f"largest are {told}: convert a smaller variant of the network, or one for smaller inputs"
-        )
 
 
 def _copy(model: onnx.ModelProto) -> onnx.ModelProto:

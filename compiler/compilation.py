@@ -14,10 +14,12 @@ from spikec.passes.region_function import operators_of
 from spikec.pipeline import Levels, build_levels
 from spikec.prepared import Artifact, Prepared, Progress
 from spikec.schedules import make_schedule
+from spikec.sizes import within_protobuf
 
 CHECKED_SAMPLES = 4  # samples on which every pass is checked
 
 
+@within_protobuf
 def compile(
     model: Any,
     example_inputs: Any = None,
@@ -51,6 +53,7 @@ def compile(
     return prepared.compile(tuning=None if tune is None else prepared.tune(budget=tune))
 
 
+@within_protobuf
 def prepare(
     model: Any,
     example_inputs: Any = None,

@@ -18,6 +18,7 @@ from spikec.passes.operators import NEURON_DOMAIN
 from spikec.passes.place_neurons import why_no_neuron
 from spikec.passes.value_path import ValuePath
 from spikec.pipeline import ordered_passes
+from spikec.sizes import within_protobuf
 from spikec.trial import Trial
 
 __all__ = ["FATES", "Fate", "Plan", "plan"]
@@ -63,6 +64,7 @@ class Plan:
         }
 
 
+@within_protobuf
 def plan(model: Any, example_inputs: Any = None, *, preset: str = "default", **chosen: Any) -> Plan:
     """Say what will become of every node of ``model`` (named as for ``spikec.compile``).
 

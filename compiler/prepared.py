@@ -19,6 +19,7 @@ from spikec.lowering.network import Network
 from spikec.options import Options, check_names, is_fit
 from spikec.pipeline import Levels
 from spikec.schedules import make_schedule
+from spikec.sizes import within_protobuf
 from spikec.tables import Tables, tables_of
 from spikec.tuning import DEFAULT_BUDGET, Tuning, tune
 
@@ -65,6 +66,7 @@ class Prepared:
     warnings: list[str]
     progress: Progress
 
+    @within_protobuf
     def tune(self, *, budget: float = DEFAULT_BUDGET, trials: int | None = None, **chosen: Any) -> Tuning:
         """Search the settings that serve T steps best, for ``budget`` seconds; see ``spikec.tuning.tune``.
 
@@ -74,6 +76,7 @@ class Prepared:
         self.progress.stage(f"tuning for T = {options.steps}")
         return tune(self, options, budget=budget, trials=trials, progress=self.progress.trials)
 
+    @within_protobuf
     def compile(self, *, tuning: Tuning | None = None, **chosen: Any) -> Artifact:
         """The artifact, with the settings in ``chosen`` put over those it was prepared with.
 

@@ -1,5 +1,6 @@
 """Nodes whose inputs are all constant are computed once, at compile time."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,13 @@ from onnx.reference import ReferenceEvaluator
 
 from spikec.passes.operators import CONTROL_FLOW
 from spikec.passes.records import Record
-from spikec.passes.surgery import constant, is_output, values_of
+from spikec.passes.surgery import constant, element_type, is_output, values_of
 
 _RANDOM = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial"}
 _LARGEST = 1 << 27  # elements; a constant beyond half a gigabyte is better computed than stored
+_REPEATING = {"ConstantOfShape", "Expand", "EyeLike", "Gather", "GatherElements", "GatherND", "OneHot", "Tile"}
+_ROOM = 1 << 30  # bytes of constants; an ONNX model holds 2 GiB, and some of that is left to what must be folded
+_SMALL = 1 << 20  # bytes that a node may add in any case: shapes, masks and pads are to be known
 
 
 class FoldConstants:
@@ -23,7 +27,7 @@ class FoldConstants:
 
     def __call__(self, graph: gs.Graph) -> tuple[gs.Graph, Record]:
         """Evaluate with the ONNX reference implementation every node that has only constant inputs."""
-        record = Record()
+        record, stored = Record(), sum(_bytes(t) for t in graph.tensors().values() if isinstance(t, gs.Constant))
         for node in list(graph.nodes):
             if not _is_constant(node) or any(is_output(graph, tensor) for tensor in node.outputs):
                 continue
@@ -32,10 +36,11 @@ class FoldConstants:
             except Exception as error:  # inputs that the operator does not take; the reference raises what it likes
                 record.skip(node, f"it cannot be computed: {error}")
                 continue
-            reason = _refusal(values)
+            reason = _refusal(values) or _no_room(node, values, stored)
             if reason:
                 record.skip(node, reason)
                 continue
+            stored += max(0, _growth(node, values))  # what it read may be read by others
             _replace(node, [np.asarray(value) for value in values])
             record.rewrote.append(node.name)
         return graph.cleanup().toposort(), record
@@ -53,6 +58,24 @@ def _refusal(values: list[Any]) -> str | None:
     if any(value.size > _LARGEST for value in values):
         return f"its value has more than {_LARGEST} elements"
     return None
+
+
+def _no_room(node: gs.Node, values: list[Any], stored: int) -> str | None:
+    """Values that only repeat others are not worth their bytes: the tables of relative positions of a transformer,
+    read out for every pair of tokens and every layer, are larger than its weights."""
+    growth = _growth(node, values)
+    if node.op not in _REPEATING or growth <= _SMALL or stored + growth <= _ROOM:
+        return None
+    return f"its value repeats what it reads, {growth} bytes more, and the constants would have more than {_ROOM} bytes"
+
+
+def _growth(node: gs.Node, values: list[Any]) -> int:
+    return sum(value.nbytes for value in values) - sum(_bytes(tensor) for tensor in node.inputs if tensor.name)
+
+
+def _bytes(tensor: gs.Constant) -> int:
+    """Of its values, which are not read for that."""
+    return math.prod(tensor.shape) * onnx.helper.tensor_dtype_to_np_dtype(element_type(tensor)).itemsize
 
 
 def evaluate(node: gs.Node, opset: int) -> list[Any]:

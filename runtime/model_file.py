@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import onnx
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, EncodeError
 
 from spikec.runtime.errors import ArtifactError, InputError
 
@@ -51,7 +51,11 @@ def check_graph(model: onnx.ModelProto) -> None:
     """
     try:
         onnx.checker.check_model(model)
-    except (onnx.checker.ValidationError, ValueError) as error:  # ValueError: beyond protobuf's 2 GiB
+    except EncodeError as error:
+        raise ArtifactError(
+            "the artifact is larger than 2 GiB, which ONNX cannot read; compile it with fewer steps"
+        ) from error
+    except (onnx.checker.ValidationError, ValueError) as error:  # ValueError: a few bytes below protobuf's 2 GiB
         reason = str(error).strip().splitlines()[0]
         raise ArtifactError(f"the artifact's graph is damaged ({reason[:300]}); copy or compile it again") from error
     # protobuf hands over what is no text as bytes

@@ -8,10 +8,9 @@ import tempfile
 from pathlib import Path
 
 import onnx
+from google.protobuf.message import EncodeError
 
 from spikec.errors import ModelError, UsageError
-
-_LIMIT = 2**31 - 1  # bytes in one protobuf message
 
 
 def check_writable(path: Path) -> None:
@@ -62,11 +61,13 @@ def write_model(model: onnx.ModelProto, path: Path) -> None:
         ModelError: the model is beyond protobuf's 2 GiB.
         UsageError: the file cannot be written.
     """
-    if model.ByteSize() > _LIMIT:
+    try:
+        content = model.SerializeToString()
+    except EncodeError as error:
         raise ModelError(
             "the artifact is larger than 2 GiB, which one ONNX file cannot hold; use form loop or fewer steps"
-        )
-    write_bytes(model.SerializeToString(), path)
+        ) from error
+    write_bytes(content, path)
 
 
 def write_bytes(content: bytes, path: Path) -> None:

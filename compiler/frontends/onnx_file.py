@@ -17,6 +17,7 @@ from onnx.external_data_helper import (
 from spikec.errors import ModelError, UsageError
 from spikec.frontends.source import Source
 from spikec.frontends.validity import check_valid, reason
+from spikec.sizes import MESSAGE, WAY_OUT, refuse_too_large
 
 
 def load_file(path: Path) -> Source:
@@ -24,12 +25,14 @@ def load_file(path: Path) -> Source:
 
     Raises:
         UsageError: there is no such file, or it cannot be read.
-        ModelError: it is no ONNX model, is damaged, or its external data is missing or outside the model's folder.
+        ModelError: it is no ONNX model, is damaged or too large, or its external data is missing or outside the model's
+            folder.
     """
     content = _read(path)
     model = _parse(content, path)
     digest = hashlib.sha256(content)
     try:
+        refuse_too_large(model, str(path))  # before data larger than the memory is read
         for data_file in _external_files(model, path):
             digest.update(data_file.read_bytes())
         load_external_data_for_model(model, str(path.parent))
@@ -45,6 +48,11 @@ def _read(path: Path) -> bytes:
         raise UsageError(f"{path} is a folder; give the ONNX file in it")
     if not os.path.isfile(path):
         raise UsageError(f"there is no file {path}; a model is an ONNX file, timm:NAME or package.module:factory")
+    size = os.path.getsize(path)
+    if size > MESSAGE:
+        raise ModelError(
+            f"{path} holds {size / 2**30:.1f} GiB, and an ONNX file at most 2 GiB: it is none, or is damaged; {WAY_OUT}"
+        )
     try:
         return path.read_bytes()
     except OSError as error:

@@ -8,6 +8,7 @@ from spikec.canonical import OPSET
 from spikec.errors import ModelError, UsageError
 from spikec.frontends.source import Source
 from spikec.quiet import quiet
+from spikec.sizes import refuse_too_large
 
 
 def export_module(module: torch.nn.Module, example_inputs: Any, name: str, kind: str) -> Source:
@@ -17,7 +18,7 @@ def export_module(module: torch.nn.Module, example_inputs: Any, name: str, kind:
 
     Raises:
         UsageError: no example inputs.
-        ModelError: torch cannot export the module; its reason is passed on.
+        ModelError: torch cannot export the module; its reason is passed on. Or its weights are too large for ONNX.
     """
     arguments = _as_tuple(example_inputs)
     # a batch of one would be taken for a constant by the exporter
@@ -45,7 +46,9 @@ def export_module(module: torch.nn.Module, example_inputs: Any, name: str, kind:
         module.train(was_training)
     if program is None:
         raise ModelError(f"torch gave no ONNX model for {name}")
-    return Source.of(program.model_proto, name, kind)
+    model = program.model_proto
+    refuse_too_large(model, name)
+    return Source.of(model, name, kind)
 
 
 def _as_tuple(example_inputs: Any) -> tuple[torch.Tensor, ...]:

@@ -5,8 +5,7 @@ from onnx.external_data_helper import _get_all_tensors, uses_external_data
 
 from spikec.errors import ModelError
 from spikec.runtime.manifest import KEY
-
-LIMIT = 2**31 - 1  # bytes in one protobuf message
+from spikec.sizes import refuse_too_large
 
 
 def check_valid(model: onnx.ModelProto, name: str) -> None:
@@ -31,8 +30,7 @@ def check_valid(model: onnx.ModelProto, name: str) -> None:
             f"{name}: the weights of '{missing}' are in another file that was not read; load it with onnx.load(path), "
             "or give the path itself"
         )
-    if model.ByteSize() > LIMIT:
-        raise ModelError(f"{name} is larger than 2 GiB with its weights, which is beyond what can be converted")
+    refuse_too_large(model, name)
     try:
         onnx.checker.check_model(model)
     except onnx.checker.ValidationError as error:

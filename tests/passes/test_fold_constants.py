@@ -143,3 +143,25 @@ def test_what_cannot_be_computed_is_left_to_the_runtime_to_refuse():
     model = parse(text, flat=normal(4), one=np.array([1]), two=np.array([2]))
     _, record = run_pass(FoldConstants(), model)
     assert [skip.reason.startswith("it cannot be computed") for skip in record.skipped] == [True]
+
+
+@pytest.mark.parametrize(("room", "stays"), [(79, True), (80, False)])
+def test_values_that_repeat_others_are_stored_while_there_is_room(monkeypatch, room, stays):
+    """24 bytes are stored, in w and shape; the table has 80, 56 more than those it is read from."""
+    monkeypatch.setattr(module, "_ROOM", room)
+    monkeypatch.setattr(module, "_SMALL", 10)
+    text = "g (float[N, 2] x) => (float[M, 2] y) { [table] t = Expand(w, shape) y = Add(x, t) }"
+    model = parse(text, w=normal(2), shape=ints(10, 2))
+    folded, record = keeps_outputs(FoldConstants(), model, {"x": normal(1, 2)})
+    assert ("Expand" in operators(folded)) == stays
+    assert ("table" in reasons(record)) == stays
+    if stays:
+        assert "repeats what it reads, 56 bytes more" in reasons(record)["table"]
+
+
+def test_what_is_new_is_stored_without_room_and_so_is_what_is_small(monkeypatch):
+    monkeypatch.setattr(module, "_ROOM", 0)
+    text = "g (float[N, 2] x) => (float[M, 2] y) { t = Expand(w, shape) u = Exp(w) v = Mul(t, u) y = Add(x, v) }"
+    model = parse(text, w=normal(2), shape=ints(10, 2))
+    folded, _ = keeps_outputs(FoldConstants(), model, {"x": normal(1, 2)})
+    assert operators(folded) == ["Add"]

@@ -28,7 +28,7 @@ def tensor_bytes(tensor: onnx.TensorProto) -> int:
     if tensor.HasField("raw_data"):
         return len(tensor.raw_data)
     try:
-        return tensor.ByteSize()
+        return int(tensor.ByteSize())
     except EncodeError:  # values in a typed field, more than a message of their own could hold
         return MESSAGE + 1
 

@@ -70,12 +70,12 @@ def _no_room(node: gs.Node, values: list[Any], stored: int) -> str | None:
 
 
 def _growth(node: gs.Node, values: list[Any]) -> int:
-    return sum(value.nbytes for value in values) - sum(_bytes(tensor) for tensor in node.inputs if tensor.name)
+    return int(sum(value.nbytes for value in values) - sum(_bytes(tensor) for tensor in node.inputs if tensor.name))
 
 
 def _bytes(tensor: gs.Constant) -> int:
     """Of its values, which are not read for that."""
-    return math.prod(tensor.shape) * onnx.helper.tensor_dtype_to_np_dtype(element_type(tensor)).itemsize
+    return int(math.prod(tensor.shape) * onnx.helper.tensor_dtype_to_np_dtype(element_type(tensor)).itemsize)
 
 
 def evaluate(node: gs.Node, opset: int) -> list[Any]:

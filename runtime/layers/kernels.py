@@ -1,5 +1,6 @@
 """Kernels of scans, derived from the ONNX nodes: one for all neurons whose nodes are the same."""
 
+import logging
 from collections.abc import Callable
 from functools import cache
 from itertools import count
@@ -66,6 +67,8 @@ def kernel_of(
         return scan
     if device.type == "cuda" and dtype == torch.float32 and writable(protos):
         return _flat(triton_scan(nodes, inputs, outputs, counts, rounded))
+    # on the CPU it is no news that there is no CUDA compiler
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     return _flat(torch.compile(_own_code(scan), dynamic=True))
 
 

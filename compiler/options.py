@@ -17,7 +17,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "form": ("loop", "unrolled", "step"),
     "ranges": ("every", "relu"),
     "range_per": ("tensor", "channel"),
-    "initial": ("zero", "mean"),
+    "initial": ("zero", "mean", "fit"),
     "quantisation": ("staircase", "drop"),
 }
 
@@ -41,7 +41,8 @@ class Options:
             layer by layer, the one that leaves the least squared error after T steps (signGD; else as ``max``), from
             a share of the maximum on that grows with T, or from S on: ``fit:S``.
         range_per: one amplitude for a ``tensor`` or one for each ``channel``.
-        initial: v(0): ``zero`` or the calibrated ``mean``.
+        initial: v(0): ``zero``, the calibrated ``mean``, or ``fit``: for each channel the one of them that leaves the
+            smaller error, found with the amplitudes (``zero`` where these are not fitted).
         quantisation: what the quantised activations of a QDQ model become: ``staircase`` neurons, or ``drop``, nothing
             (but for the clipping of a quantiser that holds a Relu), which changes the outputs; a warning says how far.
         correction: share of the mean error of each channel, as a fit finds it, that is added to what the neurons behind
@@ -76,7 +77,7 @@ class Options:
                 "input coding 'spike' needs signed events, which the subgradient dynamics does not have; "
                 "use coding 'direct' or 'float'"
             )
-        if self.dynamics == "subgradient" and self.initial != "zero":
+        if self.dynamics == "subgradient" and self.initial == "mean":
             raise UsageError("the subgradient dynamics starts from v(0) = 0; use initial 'zero'")
         if not isinstance(self.schedule, str):
             raise UsageError(f"the schedule is {self.schedule}; write NAME or NAME:key=value,...")
@@ -149,7 +150,9 @@ def least_share(rule: str, steps: int) -> float:
 
 
 PRESETS: dict[str, Options] = {
-    "default": Options(range_rule="fit", range_per="channel", early_dead_zone="softmax=0.3", correction=0.5),
+    "default": Options(
+        range_rule="fit", range_per="channel", initial="fit", early_dead_zone="softmax=0.3", correction=0.5
+    ),
     "paper": Options(schedule="exponential", dead_zone=0.0, coding="float", granularity="strict", ranges="relu"),
 }
 

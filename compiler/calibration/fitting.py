@@ -9,7 +9,7 @@ import numpy as np
 from spikec.calibration.data import Dataset
 from spikec.calibration.in_time import NetworkInTime
 from spikec.calibration.layerwise import LayerwiseFit
-from spikec.calibration.observation import Observation
+from spikec.calibration.observation import Observation, spread_of
 from spikec.errors import UsageError
 from spikec.lowering.network import Network
 from spikec.options import Options, is_fit, least_share
@@ -57,7 +57,10 @@ def fit_amplitudes(
     amplitude = {network.neurons[n].output: f.amplitude.numpy() for n, f in fit.fitted.items()}
     errors = {network.neurons[name].output: fitted.error for name, fitted in fit.fitted.items()}
     offset = {network.neurons[n].output: f.offset.numpy() for n, f in fit.fitted.items() if f.offset.any()}
-    return replace(seen, amplitude={**seen.amplitude, **amplitude}, offset=offset, errors=errors)
+    initial = {**seen.initial, **{network.neurons[n].output: f.initial.numpy() for n, f in fit.fitted.items()}}
+    spread = {name: spread_of(stats, initial[name]) for name, stats in seen.statistics.items()}
+    fitted = {"initial": initial, "spread": spread, "amplitude": {**seen.amplitude, **amplitude}}
+    return replace(seen, **fitted, offset=offset, errors=errors)
 
 
 def layerwise_fit(
@@ -72,7 +75,8 @@ def layerwise_fit(
     """The fit that ``options`` ask for, yet to be run; ``in_time`` saves resolving the network once more."""
     shares = np.geomspace(least_share(options.range_rule, options.steps), MOST_SHARE, CANDIDATES)
     in_time = in_time or NetworkInTime(network)
-    return LayerwiseFit(in_time, *tables, seen, shares, options.correction, options.scales, progress)
+    starts = options.initial == "fit"
+    return LayerwiseFit(in_time, *tables, seen, shares, options.correction, options.scales, starts, progress)
 
 
 def affordable(

@@ -13,7 +13,7 @@ import torch
 from spikec.calibration.channels import amplitude_shape
 from spikec.calibration.descent import descend, follow
 from spikec.calibration.in_time import Course, NetworkInTime
-from spikec.calibration.observation import Observation
+from spikec.calibration.observation import Observation, spread_of
 from spikec.calibration.sampling import Sample, draw
 from spikec.lowering.network import Neuron, unread_by_neurons
 
@@ -48,15 +48,18 @@ class LayerwiseFit:
         shares: np.ndarray,
         correction: float = 0.0,
         is_scaled: Callable[[str], bool] = lambda function: True,
+        fits_initial: bool = False,
         progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
         """``schedules``, ``dead_zones``: eta(t), theta(t) by neuron; ``shares``: of the range, tried as amplitude.
 
-        Neurons whose function is not ``is_scaled`` keep the amplitude 1. ``progress`` is told (neurons fitted, in all).
+        Neurons whose function is not ``is_scaled`` keep the amplitude 1. ``fits_initial``: v(0) is the mean of a
+        channel in place of 0 where that leaves less error. ``progress`` is told (neurons fitted, in all).
         """
         self.in_time, self.seen, self.is_scaled, self.progress = in_time, seen, is_scaled, progress
+        self.fits_initial = fits_initial
         self.correction, self.free = correction, unread_by_neurons(in_time.network)
-        self.shares = torch.from_numpy(shares.astype(np.float32))
+        self.shares = shares
         self.tables = {n: (torch.tensor(table), torch.tensor(dead_zones[n])) for n, table in schedules.items()}
         self.fitted: dict[str, Fitted] = {}
 
@@ -76,15 +79,10 @@ class LayerwiseFit:
         return self._follow(neuron, courses)
 
     def _best(self, neuron: Neuron, sample: Sample) -> Fitted:
-        """The share of least squared error: channel by channel, or one for all where little of each was seen."""
-        initial = torch.from_numpy(self.seen.initial[neuron.output].astype(np.float32))
-        top = torch.from_numpy(self.seen.spread[neuron.output].astype(np.float32))
+        """The candidate of least squared error: channel by channel, or one for all where little of each was seen."""
         alike = self.seen.statistics[neuron.output].count < ENOUGH
-        top = torch.maximum(top, (1.0 if alike else SILENT) * top.max())
-        amplitudes = self.shares[:, None] * top  # (candidates, C)
-        if not self.is_scaled(neuron.function):
-            amplitudes = torch.ones_like(amplitudes[:1])
-        *_, v = descend(sample.course, initial[:, None], amplitudes[:, :, None], *self.tables[neuron.name])
+        amplitudes, initials = self._candidates(neuron, alike)
+        *_, v = descend(sample.course, initials[:, :, None], amplitudes[:, :, None], *self.tables[neuron.name])
         errors = (((v - sample.target) ** 2) * sample.weight).sum(-1)  # (candidates, C)
         least = (errors.sum(1, keepdim=True).expand_as(errors) if alike else errors).argmin(dim=0, keepdim=True)
         mean = ((v - sample.target) * sample.weight).sum(-1) / sample.weight.sum(-1)
@@ -92,7 +90,19 @@ class LayerwiseFit:
         offset = -share * mean.gather(0, least)[0]
         power = ((sample.target**2) * sample.weight).sum()
         relative = float((errors.gather(0, least).sum() / power.clamp_min(1e-30)).sqrt())
-        return Fitted(amplitudes.gather(0, least)[0], initial, offset, relative)
+        return Fitted(amplitudes.gather(0, least)[0], initials.gather(0, least)[0], offset, relative)
+
+    def _candidates(self, neuron: Neuron, alike: bool) -> tuple[Tensor, Tensor]:
+        """Amplitudes and initial values to try, (candidates, C) each; ``alike``: no channel has its own range."""
+        stats, initial = self.seen.statistics[neuron.output], self.seen.initial[neuron.output]
+        starts = [initial, stats.mean] if self.fits_initial and not alike else [initial]
+        tops = np.stack([spread_of(stats, start) for start in starts])  # how far f goes from there
+        least = (1.0 if alike else SILENT) * tops.max(axis=1, keepdims=True)
+        ranges = np.maximum(tops, least) if self.is_scaled(neuron.function) else np.ones_like(tops)
+        shares = self.shares if self.is_scaled(neuron.function) else np.ones(1)
+        amplitudes = (shares[:, None, None] * ranges).reshape(-1, ranges.shape[1])
+        initials = np.tile(np.stack(starts), (len(shares), 1))
+        return torch.from_numpy(amplitudes.astype(np.float32)), torch.from_numpy(initials.astype(np.float32))
 
     def _follow(self, neuron: Neuron, courses: list[Course]) -> list[Course]:
         """The neuron's own course with the settings it was fitted with."""

@@ -49,7 +49,7 @@ def observe(
     observer = Observer(network.model, axes, data, fixed_batch, progress)
     statistics = observer.statistics()
     initial = {name: _initial(stats, options) for name, stats in statistics.items()}
-    spread = {name: _spread(stats, initial[name]) for name, stats in statistics.items()}
+    spread = {name: spread_of(stats, initial[name]) for name, stats in statistics.items()}
     percent = percentile(options.range_rule)
     amplitude = spread if percent == 100 else observer.percentiles(initial, spread, percent)
     return Observation(statistics, initial, spread, amplitude)
@@ -59,5 +59,6 @@ def _initial(stats: Statistics, options: Options) -> np.ndarray:
     return stats.mean if options.initial == "mean" else np.zeros_like(stats.mean)
 
 
-def _spread(stats: Statistics, initial: np.ndarray) -> np.ndarray:
+def spread_of(stats: Statistics, initial: np.ndarray) -> np.ndarray:
+    """The largest |f - v(0)| that was seen of each channel, for the initial values v(0), (C,)."""
     return np.asarray(np.maximum(np.abs(stats.high - initial), np.abs(stats.low - initial)))

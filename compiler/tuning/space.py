@@ -27,7 +27,8 @@ class Axis:
 
 
 class Space:
-    """Ratio and stagger of a geometric schedule, least amplitude, offsets, and how eager each kind of neuron is.
+    """Ratio and stagger of a geometric schedule, least amplitude, offsets, and the dead zones: of the last step, and
+    before it for each kind of neuron, which is how eager that kind is.
 
     The reach is left alone: amplitudes are fitted, and it is their product with the reach that counts.
     """
@@ -43,6 +44,7 @@ class Space:
             "stagger": Axis(stagger, 0.0, max(1.0, steps - 1.0)),
             "share": Axis(share, share / 2, min(1.0, share * 2)),
             "correction": Axis(preset.correction, 0.0, 1.0),
+            "theta": Axis(preset.dead_zone, 0.3, 0.6),
             **{f"theta {kind}": Axis(early.get(kind, preset.dead_zone), 0.2, 0.6) for kind in self.kinds},
         }
 
@@ -64,6 +66,7 @@ class Space:
         return {
             "schedule": f"geometric:ratio={point['ratio']:.4g},stagger={point['stagger']:.4g}",
             "correction": round(point["correction"], 2),
+            "dead_zone": round(point["theta"], 3),
             "range_rule": f"fit:{point['share']:.4g}",
             "early_dead_zone": ",".join(f"{kind}={point[f'theta {kind}']:.3g}" for kind in self.kinds),
         }

@@ -91,7 +91,8 @@ def test_a_fit_ends_nearer_to_the_ann_than_the_maximum(name, steps):
     feeds = case.feeds(24, seed=50)
     ann = run_model(case.model, feeds)["y"]
     for rule in ("fit", "max"):
-        artifact = spikec.compile(case.model, calibration=feeds, steps=steps, range_rule=rule, correction=0.0)
+        chosen = {"range_rule": rule, "initial": "zero", "correction": 0.0}
+        artifact = spikec.compile(case.model, calibration=feeds, steps=steps, **chosen)
         found[rule] = relative_distance(Session(artifact.model).run(feeds).final["y"], ann)
     assert found["fit"] <= found["max"]
 
@@ -105,28 +106,60 @@ def left_over(model, x, target):
     return ((found.astype(np.float64) - target) ** 2).sum(axis=0)
 
 
-def with_amplitude(model, value):
-    copy = onnx.ModelProto()
+def with_setting(model, amplitude, initial):
+    copy, values = onnx.ModelProto(), {"h/amplitude": amplitude, "h/initial": initial}
     copy.CopyFrom(model)
-    (tensor,) = (tensor for tensor in copy.graph.initializer if tensor.name == "h/amplitude")
-    tensor.CopyFrom(onnx.numpy_helper.from_array(value.astype(np.float32), tensor.name))
+    for tensor in copy.graph.initializer:
+        if tensor.name in values:
+            tensor.CopyFrom(onnx.numpy_helper.from_array(values[tensor.name].astype(np.float32), tensor.name))
     return copy
 
 
 @pytest.mark.parametrize("steps", [4, 8])
-def test_no_other_amplitude_that_was_tried_leaves_less_error(steps):
+def test_no_other_amplitude_or_start_that_was_tried_leaves_less_error(steps):
     """Seen from outside, channel by channel; the neuron's error in the manifest is that of the whole."""
     x = normal(120, 6, seed=40)
     x[:, 1], x[:, 2] = x[:, 1] ** 3 / 4, x[:, 2] ** 5 / 30  # heavy tails: channels that gain from being cut
     source = parse(ONE_LAYER, **{**WEIGHTS, "w": np.eye(6, 5, dtype=np.float32)})
     ready = spikec.prepare(source, calibration=x, options=from_preset("default", steps=steps))
     model, (row,), target = ready.compile().model, ready.compile().manifest["neurons"], run_model(source, {"x": x})["h"]
-    fit, top = fit_of(ready, steps)[0], ready.seen.spread["h"]
+    fit, mean = fit_of(ready, steps)[0], ready.seen.statistics["h"].mean
     least = left_over(model, x, target)
-    tried = [left_over(with_amplitude(model, share * top), x, target) for share in fit.shares.numpy()]
+    tops = ((start, np.maximum(target.max(axis=0) - start, start)) for start in (np.zeros(5), mean))
+    settings = [(share * top, start) for start, top in tops for share in fit.shares]
+    tried = [left_over(with_setting(model, *setting), x, target) for setting in settings]
     np.testing.assert_allclose(least, np.min(tried, axis=0), rtol=1e-4)
     assert len({int(i) for i in np.argmin(tried, axis=0)}) > 1, "channels choose for themselves"
     assert row["error"] == pytest.approx(np.sqrt(least.sum() / (target.astype(np.float64) ** 2).sum()), rel=1e-4)
+
+
+FAR_FROM_ZERO = "g (float[N, 6] x) => (float[N, 4] y) { a = Gemm(x, w, far) h = Relu(a) y = Gemm(h, v) }"
+
+
+def test_a_channel_starts_from_its_mean_where_that_leaves_less_error():
+    """Far from zero there is nothing at zero to be exact about; a channel that is mostly zero starts there."""
+    constants = {**WEIGHTS, "far": np.float32([40, 0, 0, -2, 0])}
+    model, x = parse(FAR_FROM_ZERO, **constants), normal(300, 6, seed=40)
+    found, feeds = {}, normal(100, 6, seed=41)
+    for initial in ("zero", "mean", "fit"):
+        artifact = spikec.compile(model, calibration=x, steps=4, initial=initial, correction=0.0)
+        start = initializer(artifact.model, "h/initial")
+        error = relative_distance(Session(artifact.model).run(feeds).final["y"], run_model(model, {"x": feeds})["y"])
+        found[initial] = np.broadcast_to(start, (1, 5))[0], error
+    fitted, mean = found["fit"][0], found["mean"][0]
+    assert fitted[0] == mean[0] > 30
+    assert ((fitted == 0) | (fitted == mean)).all()
+    assert found["fit"][1] < 1.2 * min(found["zero"][1], found["mean"][1])
+    (row,) = artifact.manifest["neurons"]
+    assert row["initial"] == [pytest.approx(fitted.min()), pytest.approx(mean[0])] and not row["saturates"]
+
+
+@pytest.mark.parametrize("chosen", [{"range_rule": "max"}, {"dynamics": "subgradient"}])
+def test_where_nothing_is_fitted_neurons_start_from_zero(chosen):
+    relu = parse(FAR_FROM_ZERO, **WEIGHTS, far=WEIGHTS["b"])
+    ready = spikec.prepare(relu, calibration=normal(40, 6, seed=40), **chosen)
+    assert ready.options.initial == "fit"
+    assert all(row["initial"] == [0, 0] for row in ready.compile(steps=STEPS).manifest["neurons"])
 
 
 DEAD_CHANNEL = "g (float[N, 6] x) => (float[N, 4] y) { a = Gemm(x, w, far) h = Relu(a) y = Gemm(h, v) }"

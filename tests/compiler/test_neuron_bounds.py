@@ -165,12 +165,13 @@ def layers(preset):
     theta=st.sampled_from([0.0, 0.5]),
 )
 def test_however_deep_the_stagger_estimates_are_affine_in_what_was_sent(preset, spec, steps, theta):
-    """x(t) = A(v(t)), the estimate e being an output and v the sum of events; in the preset v plus its offset."""
+    """x(t) = A(v(t)), the estimate e being an output and v what it starts from, with its offset, and all events."""
     prepared, weights = layers(preset)
     w = {name: value.astype(np.float64) for name, value in weights.items()}
     artifact = prepared.compile(schedule=spec, steps=steps, dead_zone=theta)
     assert artifact.recurrent.offsets.keys() == ({"h", "k"} if preset else set())
-    v = {name: artifact.recurrent.offsets.get(name, np.zeros(4)).astype(np.float64) for name in "hk"}
+    start = {name: initializer(artifact.model, f"{name}/initial").astype(np.float64) for name in "hk"}
+    v = {name: start[name] + artifact.recurrent.offsets.get(name, np.zeros(4)) for name in "hk"}
     size = {name: initializer(artifact.model, f"{name}/amplitude").astype(np.float64) for name in "hk"}
     x = normal(3, 3, seed=10)
     current = x.astype(np.float64) @ w["w"] + w["b"]

@@ -31,7 +31,8 @@ DEFAULTS = {
     "correction": 0.0,
     "seed": 0,
 }
-PRESET = {"range_rule": "fit", "range_per": "channel", "early_dead_zone": "softmax=0.3", "correction": 0.5}
+PRESET = {"range_rule": "fit", "range_per": "channel", "initial": "fit", "correction": 0.5}
+PRESET |= {"early_dead_zone": "softmax=0.3"}
 PAPER = {"schedule": "exponential", "dead_zone": 0.0, "coding": "float", "granularity": "strict", "ranges": "relu"}
 CHOICES = {
     "dynamics": "signgd, subgradient",
@@ -40,7 +41,7 @@ CHOICES = {
     "form": "loop, unrolled, step",
     "ranges": "every, relu",
     "range_per": "tensor, channel",
-    "initial": "zero, mean",
+    "initial": "zero, mean, fit",
     "quantisation": "staircase, drop",
 }
 RULE = (

@@ -21,7 +21,7 @@ from spikec.tuning.search import distance
 from spikec.tuning.space import Space
 from tests.models.networks import network
 
-SETTINGS = {"schedule", "correction", "range_rule", "early_dead_zone"}
+SETTINGS = {"schedule", "correction", "range_rule", "dead_zone", "early_dead_zone"}
 optuna = pytest.importorskip("optuna")
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from spikec.dead_zones import parse_early
 from spikec.errors import UsageError
+from spikec.initial_values import fitted_kinds
 
 MOST_STEPS = 4096  # beyond this a schedule's last steps are below float32's resolution of the sum
 
@@ -17,7 +18,6 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "form": ("loop", "unrolled", "step"),
     "ranges": ("every", "relu"),
     "range_per": ("tensor", "channel"),
-    "initial": ("zero", "mean", "fit"),
     "quantisation": ("staircase", "drop"),
 }
 
@@ -42,7 +42,8 @@ class Options:
             a share of the maximum on that grows with T, or from S on: ``fit:S``.
         range_per: one amplitude for a ``tensor`` or one for each ``channel``.
         initial: v(0): ``zero``, the calibrated ``mean``, or ``fit``: for each channel the one of them that leaves the
-            smaller error, found with the amplitudes (``zero`` where these are not fitted).
+            smaller error, found with the amplitudes (``zero`` where these are not fitted); ``fit:KIND,...`` for
+            neurons of these kinds only. See ``spikec.initial_values``.
         quantisation: what the quantised activations of a QDQ model become: ``staircase`` neurons, or ``drop``, nothing
             (but for the clipping of a quantiser that holds a Relu), which changes the outputs; a warning says how far.
         correction: share of the mean error of each channel, as a fit finds it, that is added to what the neurons behind
@@ -83,6 +84,7 @@ class Options:
             raise UsageError(f"the schedule is {self.schedule}; write NAME or NAME:key=value,...")
         percentile(self.range_rule)
         parse_early(self.early_dead_zone)
+        fitted_kinds(self.initial)
 
     def _check_numbers(self) -> None:
         if not _is_number(self.steps, Integral) or not 1 <= self.steps <= MOST_STEPS:

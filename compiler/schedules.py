@@ -61,10 +61,10 @@ def _listed(spec: str, text: str, steps: int) -> np.ndarray:
 
 
 def fitted_ratio(steps: int) -> float:
-    """Ratio of the geometric schedule for T steps: .5, .6, .7, .75, .81, .85 at T = 2, 4, 8, 16, 32, 64."""
+    """Ratio of the geometric schedule for T steps: .5, .65, .65, .75, .81, .85 at T = 2, 4, 8, 16, 32, 64."""
     if steps >= 16:
         return float(1.0 - 0.25 * math.pow(16.0 / steps, 0.37))
-    return float(np.interp(math.log2(steps), (1, 2, 3, 4), (0.5, 0.6, 0.7, 0.75)))
+    return float(np.interp(math.log2(steps), (1, 2, 3, 4), (0.5, 0.65, 0.65, 0.75)))
 
 
 def fitted_stagger(steps: int) -> float:

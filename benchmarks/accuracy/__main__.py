@@ -45,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--anew", action="store_true", help="measure every row anew; else those on file are kept")
     parser.add_argument("--images", type=int, metavar="N", help="test images, from the first on (all by default)")
+    parser.add_argument("--steps", type=_times, default=TIMES, metavar="T,T", help="numbers of steps (2,4,...,64)")
     parser.add_argument("--data", metavar="FOLDER", help=f"data folder (else ${VARIABLE}, else ../shared/data)")
     parser.add_argument("--cache", type=Path, default=CACHE, help="folder for networks that are trained here")
     parser.add_argument("--output", type=Path, default=OUTPUT, help="Markdown file; .json and .svg go beside it")
@@ -77,7 +78,7 @@ def _measure(
     measured = kept[network.name]
     for name in (name for name in rows if options.only or name not in measured.rows):
         task = bar.add_task(f"{network.name}, {name}", total=None)
-        measured.rows[name] = measure(name, subject, TIMES, partial(_show, bar, task))
+        measured.rows[name] = measure(name, subject, options.steps, partial(_show, bar, task))
         _write(options, kept)
         bar.update(task, total=1, completed=1)
         bar.console.print(f"{network.name}, {name}: {_told(measured.rows[name])}", soft_wrap=True)
@@ -97,10 +98,18 @@ def _write(options: argparse.Namespace, kept: dict[str, Measured]) -> None:
     for measured in ordered.values():
         measured.rows = {name: measured.rows[name] for name in CONVERTERS if name in measured.rows}
     command = "python -m benchmarks.accuracy" + (f" --images {options.images}" if options.images else "")
+    command += f" --steps {','.join(map(str, options.steps))}" if options.steps != TIMES else ""
     titles = {network.name: network.title for network in NETWORKS}
     results.save(options.output.with_suffix(".json"), ordered, command)
     options.output.write_text(markdown(ordered, titles, command))
     plot(ordered, titles, options.output.with_suffix(".svg"))
+
+
+def _times(text: str) -> tuple[int, ...]:
+    times = tuple(sorted({int(item) for item in text.split(",")}))
+    if times[0] < 1:
+        raise ValueError(f"{times[0]} steps")
+    return times
 
 
 def _chosen(asked: Sequence[str] | None, names: Sequence[str], what: str) -> list[str]:

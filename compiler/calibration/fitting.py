@@ -11,6 +11,7 @@ from spikec.calibration.in_time import NetworkInTime
 from spikec.calibration.layerwise import LayerwiseFit
 from spikec.calibration.observation import Observation, spread_of
 from spikec.errors import UsageError
+from spikec.initial_values import fitted_kinds
 from spikec.lowering.network import Network
 from spikec.options import Options, is_fit, least_share
 from spikec.tables import Tables
@@ -75,7 +76,7 @@ def layerwise_fit(
     """The fit that ``options`` ask for, yet to be run; ``in_time`` saves resolving the network once more."""
     shares = np.geomspace(least_share(options.range_rule, options.steps), MOST_SHARE, CANDIDATES)
     in_time = in_time or NetworkInTime(network)
-    starts = options.initial == "fit"
+    starts = fitted_kinds(options.initial)
     return LayerwiseFit(in_time, *tables, seen, shares, options.correction, options.scales, starts, progress)
 
 

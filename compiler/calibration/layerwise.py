@@ -4,7 +4,7 @@ A neuron is judged on what arrives: its f at every step, made of the events of t
 already. Its error is v(T) minus the ANN's activation, so that it also makes up for what it inherits.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ from spikec.calibration.descent import descend, follow
 from spikec.calibration.in_time import Course, NetworkInTime
 from spikec.calibration.observation import Observation, spread_of
 from spikec.calibration.sampling import Sample, draw
+from spikec.dead_zones import kind_of
 from spikec.lowering.network import Neuron, unread_by_neurons
 
 Tensor = torch.Tensor
@@ -48,16 +49,16 @@ class LayerwiseFit:
         shares: np.ndarray,
         correction: float = 0.0,
         is_scaled: Callable[[str], bool] = lambda function: True,
-        fits_initial: bool = False,
+        starts: Collection[str] = (),
         progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
         """``schedules``, ``dead_zones``: eta(t), theta(t) by neuron; ``shares``: of the range, tried as amplitude.
 
-        Neurons whose function is not ``is_scaled`` keep the amplitude 1. ``fits_initial``: v(0) is the mean of a
-        channel in place of 0 where that leaves less error. ``progress`` is told (neurons fitted, in all).
+        Neurons whose function is not ``is_scaled`` keep the amplitude 1. ``starts``: kinds of neurons whose channels
+        start from their mean where that leaves less error. ``progress`` is told (neurons fitted, in all).
         """
         self.in_time, self.seen, self.is_scaled, self.progress = in_time, seen, is_scaled, progress
-        self.fits_initial = fits_initial
+        self.starts = starts
         self.correction, self.free = correction, unread_by_neurons(in_time.network)
         self.shares = shares
         self.tables = {n: (torch.tensor(table), torch.tensor(dead_zones[n])) for n, table in schedules.items()}
@@ -95,7 +96,7 @@ class LayerwiseFit:
     def _candidates(self, neuron: Neuron, alike: bool) -> tuple[Tensor, Tensor]:
         """Amplitudes and initial values to try, (candidates, C) each; ``alike``: no channel has its own range."""
         stats, initial = self.seen.statistics[neuron.output], self.seen.initial[neuron.output]
-        starts = [initial, stats.mean] if self.fits_initial and not alike else [initial]
+        starts = [initial, stats.mean] if kind_of(neuron) in self.starts and not alike else [initial]
         tops = np.stack([spread_of(stats, start) for start in starts])  # how far f goes from there
         least = (1.0 if alike else SILENT) * tops.max(axis=1, keepdims=True)
         ranges = np.maximum(tops, least) if self.is_scaled(neuron.function) else np.ones_like(tops)

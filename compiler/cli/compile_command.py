@@ -50,7 +50,7 @@ def compile_(
         str | None, typer.Option(help="One amplitude a channel (default) or a tensor.", **_HIDE)
     ] = None,
     initial: Annotated[
-        str | None, typer.Option(help="v(0): zero, mean, or fit (default: the better one by channel).", **_HIDE)
+        str | None, typer.Option(help="v(0): zero, mean, or fit (default: the better of the two by channel).", **_HIDE)
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of the random input without --calibration.", **_HIDE)] = None,
     tune: Annotated[bool, typer.Option("--tune", help="Search the settings that serve T best.", **_HIDE)] = False,

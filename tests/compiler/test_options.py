@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import spikec
 from spikec import errors
 from spikec.errors import UsageError
+from spikec.initial_values import fitted_kinds
 from spikec.options import MOST_STEPS, PRESETS, Options, from_preset, is_fit, least_share, percentile
 from tests.models import tiny
 
@@ -41,9 +42,12 @@ CHOICES = {
     "form": "loop, unrolled, step",
     "ranges": "every, relu",
     "range_per": "tensor, channel",
-    "initial": "zero, mean, fit",
     "quantisation": "staircase, drop",
 }
+INITIAL = (
+    "initial is '{}'; write zero, mean, fit, or fit:KIND,... with kinds among unary, binary, many, window, row, "
+    "softmax, product, encoder"
+)
 RULE = (
     "range rule is '{}'; write fit, fit:S with S above 0 and up to 1, max, or percentile:P with P above 0 and up to 100"
 )
@@ -197,3 +201,17 @@ def test_each_kind_of_error_has_an_exit_code_of_its_own():
     }
     for name, kind in kinds.items():
         assert issubclass(kind, spikec.SpikecError) and getattr(spikec, name) is kind
+
+
+@pytest.mark.parametrize("wrong", ["odd", "", "fit:", "fit:odd", "fit:unary,,row", "zero:unary", "mean:row", 5, None])
+def test_initial_values_that_are_not_there(wrong):
+    with pytest.raises(UsageError) as refused:
+        Options(initial=wrong)
+    assert str(refused.value) == INITIAL.format(wrong)
+
+
+def test_initial_values_may_be_fitted_for_some_kinds():
+    assert fitted_kinds("zero") == fitted_kinds("mean") == ()
+    assert fitted_kinds("fit") == ("unary", "binary", "many", "window", "product", "encoder")
+    assert fitted_kinds("fit:softmax,row") == ("softmax", "row")
+    assert Options(initial="fit:unary").initial == "fit:unary"

@@ -10,6 +10,7 @@ from spikec.calibration.data import Dataset
 from spikec.calibration.in_time import NetworkInTime
 from spikec.calibration.layerwise import LayerwiseFit
 from spikec.calibration.observation import Observation
+from spikec.calibration.readout import fit_readout
 from spikec.errors import UsageError
 from spikec.lowering.network import Network
 from spikec.options import Options, is_fit, least_share
@@ -39,11 +40,11 @@ def fit_amplitudes(
     fixed_batch: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Observation:
-    """``seen`` with fitted amplitudes and the error that each neuron is left with.
+    """``seen`` with fitted amplitudes, the error that each neuron is left with, and the readout's corrections.
 
     Args:
         network: level 3.
-        options: ``ranges`` is used.
+        options: ``ranges`` and ``readout`` are used.
         tables: eta(t) and theta(t), (T,), of every neuron by its name.
         seen: of ``observe`` with the same options.
         data: calibration samples; as many as ``PASSES`` and ``MEMORY`` allow are used.
@@ -53,11 +54,13 @@ def fit_amplitudes(
     if not network.neurons:
         return seen
     fit = layerwise_fit(network, options, tables, seen, progress=progress)
-    fit.fit(affordable(fit.in_time, data, options.steps, fixed_batch))
+    outputs = fit.fit(affordable(fit.in_time, data, options.steps, fixed_batch))
+    corrections = fit_readout(network, outputs) if options.readout == "affine" else {}
     amplitude = {network.neurons[n].output: f.amplitude.numpy() for n, f in fit.fitted.items()}
     errors = {network.neurons[name].output: fitted.error for name, fitted in fit.fitted.items()}
     offset = {network.neurons[n].output: f.offset.numpy() for n, f in fit.fitted.items() if f.offset.any()}
-    return replace(seen, amplitude={**seen.amplitude, **amplitude}, offset=offset, errors=errors)
+    amplitude = {**seen.amplitude, **amplitude}
+    return replace(seen, amplitude=amplitude, offset=offset, errors=errors, corrections=corrections)
 
 
 def layerwise_fit(

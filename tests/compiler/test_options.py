@@ -29,6 +29,7 @@ DEFAULTS = {
     "initial": "zero",
     "quantisation": "staircase",
     "correction": 0.0,
+    "readout": "plain",
     "seed": 0,
 }
 PRESET = {"range_rule": "fit", "range_per": "channel", "early_dead_zone": "softmax=0.3", "correction": 0.5}
@@ -42,6 +43,7 @@ CHOICES = {
     "range_per": "tensor, channel",
     "initial": "zero, mean",
     "quantisation": "staircase, drop",
+    "readout": "plain, affine",
 }
 RULE = (
     "range rule is '{}'; write fit, fit:S with S above 0 and up to 1, max, or percentile:P with P above 0 and up to 100"
@@ -81,7 +83,8 @@ def test_options_cannot_be_changed_and_can_be_written_down():
 @pytest.mark.parametrize("name", CHOICES)
 def test_choices(name):
     for value in CHOICES[name].split(", "):
-        assert getattr(Options(**{name: value}), name) == value
+        rule = "fit" if value == "affine" else "max"  # which needs a fit
+        assert getattr(Options(**{name: value, "range_rule": rule}), name) == value
     assert refusal(**{name: "odd"}) == f"{name} is 'odd'; choose one of {CHOICES[name]}"
 
 

@@ -3,7 +3,9 @@
 import onnx
 
 from spikec.calibration import NeuronSetting
+from spikec.calibration.readout import FEWEST
 from spikec.lowering import Recurrent
+from spikec.options import Options
 
 MANY_NODES = 50_000  # onnxruntime's load time grows faster than linearly beyond this
 
@@ -18,6 +20,16 @@ def saturation_warnings(settings: list[NeuronSetting]) -> list[str]:
         f"{len(saturated)} of {len(settings)} neuron nodes saturate, their schedule cannot reach the calibrated range: "
         f"{names}; use --ranges every, --range-rule max, or a schedule with a larger sum "
         "(spikec inspect shows range and reach)"
+    ]
+
+
+def readout_warnings(options: Options, network: Recurrent) -> list[str]:
+    """That an affine readout was asked for and none is there, if so."""
+    if options.readout == "plain" or network.corrections or not network.neurons:
+        return []
+    return [
+        "no scale or offset of the affine readout helps on samples held back, so the outputs are those of --readout "
+        f"plain; it helps where time steps are few, and takes {FEWEST} calibration samples or more"
     ]
 
 

@@ -19,6 +19,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "ranges": ("every", "relu"),
     "range_per": ("tensor", "channel"),
     "quantisation": ("staircase", "drop"),
+    "readout": ("plain", "affine"),
 }
 
 
@@ -48,6 +49,8 @@ class Options:
             (but for the clipping of a quantiser that holds a Relu), which changes the outputs; a warning says how far.
         correction: share of the mean error of each channel, as a fit finds it, that is added to what the neurons behind
             start from; 0 to 1.
+        readout: of the outputs: ``plain``, or ``affine``: a scale and an offset, fitted to the calibration data for
+            this T, bring them nearer to the ANN's (needs signGD and a fit).
         seed: of the random input that stands in where no calibration data is given.
     """
 
@@ -65,6 +68,7 @@ class Options:
     initial: str = "zero"
     quantisation: str = "staircase"
     correction: float = 0.0
+    readout: str = "plain"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -85,6 +89,11 @@ class Options:
         percentile(self.range_rule)
         parse_early(self.early_dead_zone)
         fitted_kinds(self.initial)
+        if self.readout == "affine" and (self.dynamics != "signgd" or not is_fit(self.range_rule)):
+            raise UsageError(
+                "the affine readout is fitted after the amplitudes: use the dynamics signgd with --range-rule fit, or "
+                "--readout plain"
+            )
 
     def _check_numbers(self) -> None:
         if not _is_number(self.steps, Integral) or not 1 <= self.steps <= MOST_STEPS:

@@ -7,7 +7,7 @@ from typing import Any
 
 import onnx
 
-from spikec.advice import saturation_warnings, size_warnings
+from spikec.advice import readout_warnings, saturation_warnings, size_warnings
 from spikec.artifact import assemble, write_model
 from spikec.artifact.manifest import attach, build_manifest
 from spikec.calibration import Dataset, NeuronSetting, Observation, calibrate
@@ -24,7 +24,7 @@ from spikec.tables import Tables, tables_of
 from spikec.tuning import DEFAULT_BUDGET, Tuning, tune
 
 # what the preparation does not rest on
-CHOSEN_LATE = {"steps", "schedule", "dead_zone", "early_dead_zone", "correction", "form", "ranges"}
+CHOSEN_LATE = {"steps", "schedule", "dead_zone", "early_dead_zone", "correction", "readout", "form", "ranges"}
 
 
 @dataclass
@@ -87,12 +87,14 @@ class Prepared:
         """
         options = self.chosen(**({"steps": tuning.steps, **tuning.chosen} if tuning else {}) | chosen)
         tables = tables_of(self.network, options)
-        calibrated, settings = calibrate(self.network, options, tables[0], self._fitted(options, tables))
+        fitted = self._fitted(options, tables)
+        calibrated, settings = calibrate(self.network, options, tables[0], fitted)
         self.progress.stage("lowering to time steps")
         offsets = {setting.neuron.name: setting.offset for setting in settings if setting.offset is not None}
-        recurrent = lower(calibrated, tables[0], options.dynamics, tables[1], offsets)
+        recurrent = lower(calibrated, tables[0], options.dynamics, tables[1], offsets, fitted.corrections)
         artifact = assemble(recurrent, options.form)
-        warnings = self.warnings + saturation_warnings(settings) + size_warnings(artifact, recurrent)
+        warnings = self.warnings + saturation_warnings(settings) + readout_warnings(options, recurrent)
+        warnings += size_warnings(artifact, recurrent)
         manifest = self._manifest(recurrent, settings, options, warnings)
         manifest |= {"tuning": tuning.as_dict()} if tuning else {}
         attach(artifact, manifest)

@@ -5,7 +5,8 @@ eta_i(t) * a_i. So from step t on, the difference of two scores changes by no mo
 
     |change of (y_k - y_j)|  <=  sum_i |L_ki - L_ji| * a_i * R_i(t),   R_i(t) = sum of eta_i over the steps from t on.
 
-Once the first class leads every other one by more than that, it stays the first, whatever the neurons do.
+Once the first class leads every other one by more than that, it stays the first, whatever the neurons do. Where the
+readout scales and shifts each class, it is y' = scale*y + offset that are compared, and scale_k*L_ki stands for L_ki.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -59,18 +60,23 @@ class Certificate:
         steps: int,
     ) -> None:
         self.steps = steps
+        self._scale, self._offset = path.scale, path.offset
         self._remaining = [_sums_from(source.eta[:steps]) for source in path.sources]
         self._amplitudes = [
             np.broadcast_to(source.amplitude, layouts[source.event].shape).ravel() for source in path.sources
         ]
-        self._weights = _Probe(path, engine, layouts, held, samples or _BLOCK).weights()
+        rows = path.scale.reshape(-1, 1).astype(np.float32)
+        self._weights = [rows * w for w in _Probe(path, engine, layouts, held, samples or _BLOCK).weights()]
         self._neurons = sum(len(amplitude) for amplitude in self._amplitudes)
         self._reach = [np.abs(w) @ a for w, a in zip(self._weights, self._amplitudes, strict=True)]
         self._bounds: dict[int, list[np.ndarray]] = {}
 
     def decided(self, scores: np.ndarray, t: int) -> np.ndarray:
-        """For scores (n, classes) after ``t`` steps: (n,), whether each sample's first class is certain to stay so."""
-        scores = scores.astype(np.float64)
+        """For scores (n, classes) after ``t`` steps: (n,), whether each sample's first class is certain to stay so.
+
+        The scores are those of the network; which class is the first is told by what the readout makes of them.
+        """
+        scores = scores.astype(np.float64) * self._scale + self._offset
         first, found = scores.argmax(axis=1), np.zeros(len(scores), bool)
         for k in np.unique(first):
             rows = scores[first == k]
@@ -90,13 +96,14 @@ class Certificate:
     def _slack(self, rows: np.ndarray, k: int, bound: np.ndarray, t: int) -> np.ndarray:
         """What float32 may add to the bound: L d is a sum of many terms, and y a sum over the steps that are left.
 
-        A sum of n terms is off by at most n * eps times the sum of their sizes; each addition to y, and a softmax, by
-        eps times the size of y.
+        A sum of n terms is off by at most n * eps times the sum of their sizes; each addition to y, scale and offset,
+        and a softmax, by eps times the size of y. Before the offset, y is that much larger than what is left of it.
         """
         reach = np.zeros(rows.shape[1]) + self._later(self._reach, t)
-        sums = (self._neurons + self.steps) * (reach[k] + reach)
-        sizes = np.abs(rows[:, [k]]) + np.abs(rows) + bound
-        return np.asarray(_ROUNDING * (sums + (self.steps - t + 4) * sizes) + _TOLD_APART)
+        sums = (self._neurons + self.steps + 1) * (reach[k] + reach)
+        largest = np.abs(rows) + np.abs(self._offset)
+        sizes = largest[:, [k]] + largest + bound
+        return np.asarray(_ROUNDING * (sums + (self.steps - t + 6) * sizes) + _TOLD_APART)
 
     def _later(self, bounds: Sequence[np.ndarray], t: int) -> np.ndarray:
         """The sum over the sources, each times its eta from step ``t`` on; 0 where there are none."""

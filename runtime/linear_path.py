@@ -1,14 +1,16 @@
 """The linear path from the events of the last neurons to the class scores, found in an artifact's graphs."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import numpy as np
 from onnx import NodeProto, helper
 
 from spikec.runtime.errors import InputError
 from spikec.runtime.event_sizes import EventSizes, Sizes
 from spikec.runtime.manifest import State
 from spikec.runtime.parts import OWN_DOMAIN, Parts
+from spikec.runtime.score_scale import find_score_scale
 
 # linear in input 0 while the others are numbers that do not change
 _FIRST = frozenset(
@@ -31,6 +33,7 @@ class LinearPath:
         sources: the neurons whose events reach the scores without passing another neuron.
         nodes: between the events and ``change``, in order.
         held: tensors that do not change and that ``nodes`` read.
+        scale, offset: what the readout multiplies the scores by and adds to them, () or (classes,).
     """
 
     scores: str
@@ -38,6 +41,8 @@ class LinearPath:
     sources: tuple[Sizes, ...] = ()
     nodes: tuple[NodeProto, ...] = ()
     held: tuple[str, ...] = ()
+    scale: np.ndarray = field(default_factory=lambda: np.ones(()))
+    offset: np.ndarray = field(default_factory=lambda: np.zeros(()))
 
 
 def find_linear_path(parts: Parts, output: str) -> LinearPath:
@@ -47,29 +52,34 @@ def find_linear_path(parts: Parts, output: str) -> LinearPath:
         InputError: the readout may change the order of the classes, scores forget, or they are not linear in events of
             known sizes; the message names the node.
     """
-    scores = _before_readout(parts, output)
+    scores, *affine = find_score_scale(parts, _before_order_counts(parts, output))
+    _check_reached(parts, scores, output)
     state = next((state for state in parts.manifest.states if state.final == scores), None)
     if state is None:
-        return LinearPath(scores)
+        return LinearPath(scores, None, (), (), (), *affine)
     change = _change(parts, state)
     nodes, events = _between(parts, change)
     held = _check_linear(parts, nodes, events)
     sizes = EventSizes(parts)
-    return LinearPath(state.next, change, tuple(sizes.of(name) for name in events), tuple(nodes), held)
+    return LinearPath(state.next, change, tuple(sizes.of(name) for name in events), tuple(nodes), held, *affine)
 
 
-def _before_readout(parts: Parts, name: str) -> str:
-    """The tensor whose order of classes is that of the output ``name``."""
+def _before_order_counts(parts: Parts, name: str) -> str:
+    """The tensor nearest to the network whose order of classes is that of the output ``name``."""
     makers = {output: node for node in parts.readout for output in node.output if output}
-    while name in makers:
-        node = makers[name]
-        if not _keeps_order(node, name):
-            raise InputError(
-                f"node '{node.name}' ({node.op_type}) between the network and the output '{name}' is not known to keep "
-                f"the order of the classes; {_WAY_OUT}"
-            )
-        name = str(node.input[0])
+    while name in makers and _keeps_order(makers[name], name):
+        name = str(makers[name].input[0])
     return name
+
+
+def _check_reached(parts: Parts, scores: str, output: str) -> None:
+    """Whether ``scores`` come from the network itself."""
+    node = next((node for node in parts.readout if scores in node.output), None)
+    if node is not None:
+        raise InputError(
+            f"node '{node.name}' ({node.op_type}) between the network and the output '{output}' is not known to keep "
+            f"the order of the classes; {_WAY_OUT}"
+        )
 
 
 def _keeps_order(node: NodeProto, output: str) -> bool:

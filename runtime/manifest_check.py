@@ -12,6 +12,7 @@ _NEURON = {
     "reach": (*_NUMBER, NoneType),
     "saturates": bool,
 }
+_CORRECTION = {"tensor": str, "scale": _PAIR, "offset": _PAIR}
 _MANIFEST = {
     "form": str,
     "steps": int,
@@ -36,6 +37,8 @@ FORMS = ("loop", "unrolled", "step")
 def fault_in(manifest: Any) -> str | None:
     """What is wrong with a manifest and where, or None; more than is asked for is no fault."""
     found = _fault(manifest, _MANIFEST, "manifest")
+    if not found and "corrections" in manifest["readout"]:  # older artifacts have none
+        found = _fault(manifest["readout"]["corrections"], [_CORRECTION], "manifest.readout.corrections")
     if found:
         return found
     if manifest["form"] not in FORMS:

@@ -17,7 +17,12 @@ TRIALS, MOST_TUNED = 40, 32  # with more steps there is little left to gain
 
 CONFIGURATIONS = (
     Configuration("default", "the default preset"),
-    Configuration("tuned", f"the tuner, {TRIALS} trials for each T up to {MOST_TUNED}", trials=TRIALS),
+    Configuration(
+        "tuned",
+        f"the tuner, {TRIALS} trials for each T up to {MOST_TUNED}, and the affine readout",
+        chosen={"readout": "affine"},
+        trials=TRIALS,
+    ),
     Configuration("strict", "the default preset, elementwise neurons only", chosen={"granularity": "strict"}),
     Configuration("paper", "the preset paper: eta(t) = 0.15 * 0.95^t, float coding, ranges of ReLU only", "paper"),
     Configuration(

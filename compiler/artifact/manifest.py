@@ -47,7 +47,7 @@ def build_manifest(
         "states": [vars(state) for state in network.states],
         "held": list(network.held),
         "held_types": [network.carried[name][0] for name in network.held],
-        "readout": {"inputs": network.readout_inputs, "nodes": [node.name for node in network.readout]},
+        "readout": _readout(network),
         "neurons": [_row(setting, network.schedules[setting.neuron.name]) for setting in settings],
         "source": source,
         "calibration": calibration,
@@ -61,6 +61,12 @@ def build_manifest(
 
 def _schedule_name(options: Options) -> str:
     return "1/(t+1)" if options.dynamics == "subgradient" else options.schedule
+
+
+def _readout(network: Recurrent) -> dict[str, Any]:
+    corrections = [{"tensor": name, **affine.extremes()} for name, affine in network.corrections.items()]
+    nodes = [node.name for node in network.readout]
+    return {"inputs": network.readout_inputs, "nodes": nodes, "corrections": corrections}
 
 
 def _row(setting: NeuronSetting, table: np.ndarray) -> dict[str, Any]:

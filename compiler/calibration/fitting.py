@@ -10,6 +10,7 @@ from spikec.calibration.data import Dataset
 from spikec.calibration.in_time import NetworkInTime
 from spikec.calibration.layerwise import LayerwiseFit
 from spikec.calibration.observation import Observation, spread_of
+from spikec.calibration.readout import fit_readout
 from spikec.errors import UsageError
 from spikec.initial_values import fitted_kinds
 from spikec.lowering.network import Network
@@ -40,11 +41,11 @@ def fit_amplitudes(
     fixed_batch: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Observation:
-    """``seen`` with fitted amplitudes and the error that each neuron is left with.
+    """``seen`` with fitted amplitudes, the error that each neuron is left with, and the readout's corrections.
 
     Args:
         network: level 3.
-        options: ``ranges`` is used.
+        options: ``ranges`` and ``readout`` are used.
         tables: eta(t) and theta(t), (T,), of every neuron by its name.
         seen: of ``observe`` with the same options.
         data: calibration samples; as many as ``PASSES`` and ``MEMORY`` allow are used.
@@ -54,14 +55,15 @@ def fit_amplitudes(
     if not network.neurons:
         return seen
     fit = layerwise_fit(network, options, tables, seen, progress=progress)
-    fit.fit(affordable(fit.in_time, data, options.steps, fixed_batch))
+    outputs = fit.fit(affordable(fit.in_time, data, options.steps, fixed_batch))
+    corrections = fit_readout(network, outputs) if options.readout == "affine" else {}
     amplitude = {network.neurons[n].output: f.amplitude.numpy() for n, f in fit.fitted.items()}
     errors = {network.neurons[name].output: fitted.error for name, fitted in fit.fitted.items()}
     offset = {network.neurons[n].output: f.offset.numpy() for n, f in fit.fitted.items() if f.offset.any()}
     initial = {**seen.initial, **{network.neurons[n].output: f.initial.numpy() for n, f in fit.fitted.items()}}
     spread = {name: spread_of(stats, initial[name]) for name, stats in seen.statistics.items()}
     fitted = {"initial": initial, "spread": spread, "amplitude": {**seen.amplitude, **amplitude}}
-    return replace(seen, **fitted, offset=offset, errors=errors)
+    return replace(seen, **fitted, offset=offset, errors=errors, corrections=corrections)
 
 
 def layerwise_fit(

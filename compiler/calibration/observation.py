@@ -9,6 +9,7 @@ from spikec.calibration.channels import channel_axis
 from spikec.calibration.data import Dataset
 from spikec.calibration.statistics import Observer, Statistics
 from spikec.lowering.network import Network
+from spikec.lowering.readout import Affine
 from spikec.options import Options, percentile
 
 
@@ -22,6 +23,7 @@ class Observation:
     amplitude: dict[str, np.ndarray]  # by the range rule
     offset: dict[str, np.ndarray] = field(default_factory=dict)  # of fitted neurons, against their mean error
     errors: dict[str, float] = field(default_factory=dict)  # of fitted neurons: |v(T) - f|, relative to |f|
+    corrections: dict[str, Affine] = field(default_factory=dict)  # of what leaves the network, by tensor
 
 
 def observe(

@@ -39,6 +39,9 @@ def compile_(
     correction: Annotated[
         float | None, typer.Option(help="Share of a fit's mean error made up for: 0 to 1 (default 0.5).", **_HIDE)
     ] = None,
+    readout: Annotated[
+        str | None, typer.Option(help="plain (default), or affine: outputs scaled and shifted for T.", **_HIDE)
+    ] = None,
     coding: Annotated[str | None, typer.Option(help="Input coding: direct, float or spike.", **_HIDE)] = None,
     granularity: Granularity = None,
     quantisation: Quantisation = None,
@@ -77,6 +80,7 @@ def compile_(
         dead_zone=dead_zone,
         early_dead_zone=early_dead_zone,
         correction=correction,
+        readout=readout,
         coding=coding,
         granularity=granularity,
         quantisation=quantisation,

@@ -34,6 +34,10 @@ def inspect(artifact: Artifact, as_json: Json = False) -> None:
         ["made with", ", ".join(f"{name} {tools[name]}" for name in sorted(tools))],
     ]
     print_table(artifact, ["what", "value"], facts)
+    corrections = manifest["readout"].get("corrections", [])  # older artifacts do not say
+    if corrections:
+        spans = [[row["tensor"], _span(row["scale"]), _span(row["offset"])] for row in corrections]
+        print_table("affine readout", ["tensor", "scale", "offset"], spans, right=["scale", "offset"])
     columns = ["neuron", "f", "kind", "range", "amplitude", "v(0)", "eta", "reach", "saturates"]
     rows = [_row(neuron, manifest) for neuron in manifest["neurons"]]
     print_table(f"{len(rows)} neuron nodes", columns, rows, right=["range", "amplitude", "v(0)", "reach"])

@@ -6,11 +6,12 @@ from types import MappingProxyType
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
+from onnx import numpy_helper
 
 from spikec.lowering.dynamics import leaky_integrator, neuron_function
 from spikec.lowering.init_graph import init_nodes, prune, start_of
 from spikec.lowering.network import Network, Neuron, Shape
+from spikec.lowering.readout import Affine, readout_graph, with_free_output_names
 from spikec.lowering.step_graph import ZERO, ZEROS, StepGraph
 from spikec.passes.operators import FUNCTION_DOMAIN
 from spikec.runtime.manifest import State
@@ -33,6 +34,7 @@ class Recurrent:
         schedules: eta(t), (T,), of every neuron by its name.
         dead_zones: theta(t), (T,), of every ternary neuron by its name.
         offsets: what is added to v(0) behind a neuron, by its name.
+        corrections: what the readout makes of an estimate first, by the name of its tensor in level 3.
         steps: T.
     """
 
@@ -51,6 +53,7 @@ class Recurrent:
     schedules: Mapping[str, np.ndarray]
     dead_zones: Mapping[str, np.ndarray]
     offsets: Mapping[str, np.ndarray]
+    corrections: Mapping[str, Affine]
     steps: int
     opset: int
 
@@ -70,6 +73,7 @@ def lower(
     dynamics: str,
     dead_zone: float | Mapping[str, np.ndarray] = 0.0,
     offsets: Mapping[str, np.ndarray] = MappingProxyType({}),
+    corrections: Mapping[str, Affine] = MappingProxyType({}),
 ) -> Recurrent:
     """Split a calibrated level-3 model into init, step and readout.
 
@@ -80,18 +84,18 @@ def lower(
         dead_zone: theta of the signGD neurons, or theta(t), (T,), for each by its name; 0 for binary ones.
         offsets: by neuron name, what the segments behind it see added to its output at all times; for neurons that no
             other reads directly (``unread_by_neurons``).
+        corrections: by tensor of ``Network.boundary`` that changes with time; no neuron sees them.
     """
-    network = Network(_with_free_output_names(model))
+    network = Network(with_free_output_names(model))
     schedules = schedule if isinstance(schedule, Mapping) else dict.fromkeys(network.neurons, schedule)
     ternary = _dead_zones(network, schedules, dynamics, dead_zone)
     shifts = {name: f"{name}/offset" for name in offsets}
     step = StepGraph(network, dynamics, schedules, ternary, shifts)
     step.build()
     states = list(step.states.values())
-    readout = [_copy(node) for node in network.nodes if node.name in network.readout]
-    readout += _output_wires(model)
+    readout, own = readout_graph(model, network, corrections)
     kept = prune(step.nodes, {state.next for state in states}) if states else []
-    constants = {**network.constants, **step.constants}
+    constants = {**network.constants, **step.constants, **own}
     constants |= {f"{n}/offset": numpy_helper.from_array(a, f"{n}/offset") for n, a in offsets.items()}
     constants[ZERO] = numpy_helper.from_array(np.zeros((), np.float32), ZERO)
     held = _held(network, constants, kept, readout, {n for n in network.boundary if n in network.timed})
@@ -114,6 +118,7 @@ def lower(
         schedules=schedules,
         dead_zones=ternary,
         offsets=offsets,
+        corrections=corrections,
         steps=len(next(iter(schedules.values()), ())),
         opset=next(entry.version for entry in model.opset_import if entry.domain == ""),
     )
@@ -130,32 +135,6 @@ def _dead_zones(
     if not isinstance(dead_zone, Mapping):
         dead_zone = {name: np.full(len(schedules[name]), dead_zone) for name in able}
     return {name: dead_zone[name] for name in able if np.any(dead_zone[name])}
-
-
-def _with_free_output_names(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Outputs of the graph get an inner name: in init they are y(0), and the artifact's output is y(T)."""
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    inner = {output.name: _inner(output.name) for output in model.graph.output}
-    for node in copy.graph.node:
-        for names in (node.input, node.output):
-            names[:] = [inner.get(name, name) for name in names]
-    for output in copy.graph.output:
-        output.name = inner[output.name]
-    for tensor in copy.graph.initializer:
-        tensor.name = inner.get(tensor.name, tensor.name)
-    return copy
-
-
-def _inner(output: str) -> str:
-    return f"{output}/y"
-
-
-def _output_wires(model: onnx.ModelProto) -> list[onnx.NodeProto]:
-    return [
-        helper.make_node("Identity", [_inner(output.name)], [output.name], name=f"{output.name}/wire")
-        for output in model.graph.output
-    ]
 
 
 def _held(

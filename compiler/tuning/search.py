@@ -8,6 +8,7 @@ import numpy as np
 
 from spikec.calibration.fitting import layerwise_fit, split_batches
 from spikec.calibration.in_time import Course, NetworkInTime
+from spikec.calibration.readout import corrected, fit_readout
 from spikec.errors import EnvironmentMissing, UsageError
 from spikec.options import Options, is_fit
 from spikec.tables import tables_of
@@ -91,8 +92,9 @@ class _Search:
         options = self.prepared.chosen(**{**_late(self.options), **settings})
         tables = tables_of(self.prepared.network, options)
         fit = layerwise_fit(self.prepared.network, options, tables, self.prepared.seen, in_time=self.in_time)
-        fit.fit(self.fitting)
-        return distance(fit.run(batches))
+        fitted, outputs = fit.fit(self.fitting), fit.run(batches)
+        affine = options.readout == "affine"
+        return distance(corrected(outputs, fit_readout(self.prepared.network, fitted)) if affine else outputs)
 
 
 def distance(outputs: dict[str, list[Course]]) -> float:
@@ -103,7 +105,7 @@ def distance(outputs: dict[str, list[Course]]) -> float:
 
 
 def _late(options: Options) -> dict[str, Any]:
-    names = ("steps", "schedule", "dead_zone", "early_dead_zone", "range_rule", "correction")
+    names = ("steps", "schedule", "dead_zone", "early_dead_zone", "range_rule", "correction", "readout")
     return {name: getattr(options, name) for name in names}
 
 

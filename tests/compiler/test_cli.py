@@ -11,6 +11,7 @@ import pytest
 
 import spikec
 from tests.models import tiny
+from tests.models.networks import network
 
 Cli = Callable[[str], Any]
 FORMS, BACKENDS = ("loop", "unrolled", "step"), ("torch", "onnxruntime")
@@ -250,6 +251,31 @@ def test_other_ways_to_compile_run_and_are_inspected(cli: Cli, options: str) -> 
     bounds = {row["name"]: row["reach"] for row in manifest["neurons"] if row["coding"] == "float"}
     # graded events have no bound, which JSON can only say with null
     assert bounds == ({"image/encoder": None} if options in ("--coding float", "--preset paper") else {})
+
+
+def test_an_affine_readout(cli: Cli) -> None:
+    case = network("deep")
+    tiny.save(case.model, Path("deep.onnx"))
+    np.savez("many.npz", **case.feeds(200))
+    made = {
+        name: cli(f"compile deep.onnx -o {name}.onnx -T 2 --calibration many.npz --readout {name}")
+        for name in ("plain", "affine")
+    }
+    assert [outcome.code for outcome in made.values()] == [0, 0]
+    test = case.feeds(200, seed=5)
+    ann = _outputs("deep.onnx", test)
+    distances = {name: np.linalg.norm(_outputs(f"{name}.onnx", test) - ann) for name in made}
+    assert distances["affine"] < 0.9 * distances["plain"]
+    shown = {name: cli(f"inspect {name}.onnx").out for name in made}
+    assert "affine readout" in shown["affine"] and "affine readout" not in shown["plain"]
+    (row,) = cli("inspect affine.onnx --json").json["readout"]["corrections"]
+    assert row["tensor"] == "y" and 0.25 <= row["scale"][0] < row["scale"][1] <= 4
+
+
+def test_an_affine_readout_without_a_fit_is_refused(refused: Callable[..., None]) -> None:
+    command = "compile mlp.onnx -o out.onnx --calibration samples.npz --readout affine"
+    refused(f"{command} --range-rule max", 2, "affine readout", "--range-rule fit", "--readout plain")
+    refused(f"{command} --preset paper", 2, "affine readout", "--range-rule fit", "--readout plain")
 
 
 def test_what_a_factory_prints_goes_to_stderr(cli: Cli, folder: Path) -> None:

@@ -74,6 +74,11 @@ EDITS = {
     "neurons no list": (lambda m: m.update(neurons="act"), "manifest.neurons"),
     "neuron without range": (lambda m: m["neurons"][0].pop("range"), "manifest.neurons.0.range is missing"),
     "range of one number": (lambda m: m["neurons"][0].update(range=[1.0]), "manifest.neurons.0.range"),
+    "scales of one number": (
+        lambda m: m["readout"].update(corrections=[{"tensor": "y", "scale": [1.0], "offset": [0.0, 0.0]}]),
+        "manifest.readout.corrections.0.scale",
+    ),
+    "corrections no list": (lambda m: m["readout"].update(corrections={}), "manifest.readout.corrections"),
     "state without name": (lambda m: m["states"][0].pop("name"), "manifest.states.0.name is missing"),
 }
 
@@ -84,6 +89,16 @@ def test_damaged_manifests(refused: Callable[..., None], folder: Path, command: 
     change, words = EDITS[fault]
     _edit(change)
     refused(command, 3, "odd.onnx has a damaged manifest", words)
+
+
+@pytest.mark.parametrize("command", READERS)
+def test_artifacts_from_before_the_affine_readout(cli: Callable[..., Any], folder: Path, command: str) -> None:
+    def older(manifest: dict[str, Any]) -> None:
+        manifest["readout"].pop("corrections")
+        manifest["options"].pop("readout")
+
+    _edit(older)
+    assert cli(command).code == 0
 
 
 PROMISES = {

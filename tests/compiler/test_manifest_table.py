@@ -85,7 +85,8 @@ def test_the_table_of_the_neurons_is_that_of_the_network(name):
 def test_the_readout_is_named():
     artifact = compiled("softmax")
     (soft,) = (node.name for node in artifact.levels.neurons.graph.node if node.op_type == "Softmax")
-    assert artifact.manifest["readout"] == {"inputs": {"i": "i/estimate"}, "nodes": [soft, "y/wire"]}
+    expected = {"inputs": {"i": "i/estimate"}, "nodes": [soft, "y/wire"], "corrections": []}
+    assert artifact.manifest["readout"] == expected
 
 
 def test_a_model_file_is_told_by_its_bytes(tmp_path):

@@ -30,6 +30,7 @@ DEFAULTS = {
     "initial": "zero",
     "quantisation": "staircase",
     "correction": 0.0,
+    "readout": "plain",
     "seed": 0,
 }
 PRESET = {"range_rule": "fit", "range_per": "channel", "initial": "fit", "correction": 0.5}
@@ -43,6 +44,7 @@ CHOICES = {
     "ranges": "every, relu",
     "range_per": "tensor, channel",
     "quantisation": "staircase, drop",
+    "readout": "plain, affine",
 }
 INITIAL = (
     "initial is '{}'; write zero, mean, fit, or fit:KIND,... with kinds among unary, binary, many, window, row, "
@@ -86,7 +88,8 @@ def test_options_cannot_be_changed_and_can_be_written_down():
 @pytest.mark.parametrize("name", CHOICES)
 def test_choices(name):
     for value in CHOICES[name].split(", "):
-        assert getattr(Options(**{name: value}), name) == value
+        rule = "fit" if value == "affine" else "max"  # which needs a fit
+        assert getattr(Options(**{name: value, "range_rule": rule}), name) == value
     assert refusal(**{name: "odd"}) == f"{name} is 'odd'; choose one of {CHOICES[name]}"
 
 

@@ -182,6 +182,91 @@ def test_readouts_that_keep_the_order_of_the_classes(op, attributes, fine):
             find_linear_path(altered(end), "y")
 
 
+SCALE, OFFSET = np.array([1.5, 0.5, 1.0, 2.0]), np.array([0.25, 0.0, -3.0, 1.0])
+
+
+def scaled(parts):
+    """y' = scale*y + offset before what is there already."""
+    last = parts.readout[-1]
+    parts.readout[:-1] = [
+        helper.make_node("Mul", ["s", last.input[0]], ["sy"], name="mul"),  # either order is a product
+        helper.make_node("Add", ["sy", "o"], ["syo"], name="add"),
+    ]
+    last.input[0] = "syo"
+    parts.constants += [from_array(v.astype(np.float32), n) for n, v in (("s", SCALE), ("o", OFFSET))]
+
+
+def of_scaled():
+    parts = altered(scaled)
+    path = find_linear_path(parts, "y")
+    layouts = {"h/event": Layout((1, 5), 0)}
+    return path, Certificate(path, TorchBackend(parts, "cpu", "float32"), layouts, {}, 1, STEPS)
+
+
+def bound_of_scaled(first, t):
+    """Each class's weights are as large as its scale makes them."""
+    weights = initializer(network("mlp").model, "v").astype(np.float64) * SCALE
+    (source,) = find_linear_path(parts_of("mlp"), "y").sources
+    amplitude = np.broadcast_to(source.amplitude, (1, 5))[0]
+    return source.eta[t:STEPS].sum() * (np.abs(weights[:, [first]] - weights).T @ amplitude)
+
+
+def test_a_readout_that_scales_and_shifts_classes_is_read():
+    path, _ = of_scaled()
+    assert path.scores == "y/y/estimate_next"
+    np.testing.assert_allclose(path.scale, SCALE)
+    np.testing.assert_allclose(path.offset, OFFSET)
+
+
+@pytest.mark.parametrize("t", range(1, STEPS))
+@pytest.mark.parametrize("first", range(4))
+def test_the_bound_of_scaled_classes_worked_out_by_hand(first, t):
+    _, certificate = of_scaled()
+    bound = bound_of_scaled(first, t)
+    for other in (k for k in range(4) if k != first):
+        read = np.full((2, 4), -1000.0)
+        read[:, first] = 0
+        read[:, other] = [-1.001 * bound[other] - 1e-3, -0.999 * bound[other]]
+        assert certificate.decided((read - OFFSET) / SCALE, t).tolist() == [True, False]
+
+
+def test_the_class_is_the_first_behind_scale_and_offset():
+    """Of the second row, class 2 leads before them and class 3 behind them."""
+    _, certificate = of_scaled()
+    scores = np.array([[10.0, 0.0, 0.0, 11.0], [0.0, 0.0, 3.0, 0.0]])
+    read = scores * SCALE + OFFSET
+    assert read.argmax(axis=1).tolist() == [3, 3] and scores.argmax(axis=1).tolist() == [3, 2]
+    assert certificate.decided(scores, STEPS).tolist() == [True, True]
+    near = bound_of_scaled(3, STEPS - 1)[0]
+    scores = (np.array([[0.0, -900, -900, near * 0.99], [0.0, -900, -900, near * 1.01 + 1e-3]]) - OFFSET) / SCALE
+    assert certificate.decided(scores, STEPS - 1).tolist() == [False, True]
+
+
+def behind_softmax(parts):
+    scaled(parts)
+    parts.readout[0].input[1], name = "probabilities", parts.readout[0].input[1]
+    parts.readout.insert(0, helper.make_node("Softmax", [name], ["probabilities"], name="soft"))
+
+
+def by_sample(parts):
+    scaled(parts)
+    next(tensor for tensor in parts.constants if tensor.name == "s").CopyFrom(
+        from_array(np.ones((2, 4), np.float32), "s")
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (behind_softmax, r"node 'soft' \(Softmax\) .* keep the order of the classes"),
+        (by_sample, r"node 'mul' \(Mul\) .* keep the order of the classes"),
+    ],
+)
+def test_scales_of_what_is_no_score_are_refused(change, message):
+    with pytest.raises(InputError, match=message):
+        find_linear_path(altered(change), "y")
+
+
 def test_scores_that_change_without_events_are_refused():
     path = find_linear_path(parts_of("mlp"), "y")
     shift = helper.make_node("Add", [str(path.change), "shift"], ["shifted"])

@@ -7,7 +7,9 @@ import pytest
 
 import spikec
 from benchmarks.datasets import cifar10, data_folder
+from spikec.calibration import fitting
 from spikec.errors import EnvironmentMissing
+from spikec.lowering.readout import Affine
 from spikec.runtime import Certified, InputError, Margin, Session, Stability
 from spikec.runtime.exit_rules import class_output, classes
 from tests.models.graphs import normal, parse
@@ -58,6 +60,31 @@ def test_no_later_spike_changes_what_is_certified(name, backend):
     for i, steps in enumerate(early.steps):  # from its exit on, the class of each sample stands
         later = {int(classes(every.outputs[t][told])[i]) for t in range(steps, STEPS + 1)}
         assert len(later) == 1
+
+
+@pytest.mark.parametrize("form", ["loop", "step"])
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", ["residual", "softmax", "argmax", "dense"])
+def test_what_is_certified_holds_with_an_affine_readout(monkeypatch, name, backend, form):
+    """With scales that differ by class, so that the first of the sums is often not the first of the outputs."""
+
+    def drawn(network, courses):
+        random = np.random.default_rng(1)
+        return {
+            n: Affine(*random.uniform([[0.5], [-0.5]], [[2.0], [0.5]], (2, courses[n][0][0].shape[1])).astype("f"))
+            for n in courses
+        }
+
+    monkeypatch.setattr(fitting, "fit_readout", drawn)
+    made, feeds = session(name, backend, form, readout="affine"), network(name).feeds(150, seed=7)
+    early = made.run_until(feeds, Certified(), batch_size=50)
+    every = made.run(feeds, range(1, STEPS + 1))
+    found, plain = every.final["y"], session(name, backend, form).run(feeds).final["y"]
+    assert (classes(found) != classes(plain)).any()
+    np.testing.assert_array_equal(classes(early.outputs["y"]), classes(found))
+    for i, steps in enumerate(early.steps):
+        assert len({int(classes(every.outputs[t]["y"])[i]) for t in range(steps, STEPS + 1)}) == 1
+    assert early.mean_steps < STEPS
 
 
 @pytest.mark.parametrize("form", ["loop", "step"])

@@ -2,7 +2,7 @@
 
 import onnx
 
-from spikec.calibration import NeuronSetting
+from spikec.calibration import NeuronSetting, Observation
 from spikec.calibration.readout import FEWEST
 from spikec.lowering import Recurrent
 from spikec.options import Options
@@ -21,6 +21,13 @@ def saturation_warnings(settings: list[NeuronSetting]) -> list[str]:
         f"{names}; use --ranges every, --range-rule max, or a schedule with a larger sum "
         "(spikec inspect shows range and reach)"
     ]
+
+
+def fit_warnings(seen: Observation) -> list[str]:
+    """That amplitudes could not be fitted, if so."""
+    if not seen.unfitted:
+        return []
+    return [f"amplitudes are the largest values seen, as by --range-rule max, and not fitted: {seen.unfitted}"]
 
 
 def readout_warnings(options: Options, network: Recurrent) -> list[str]:

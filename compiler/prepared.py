@@ -7,7 +7,7 @@ from typing import Any
 
 import onnx
 
-from spikec.advice import readout_warnings, saturation_warnings, size_warnings
+from spikec.advice import fit_warnings, readout_warnings, saturation_warnings, size_warnings
 from spikec.artifact import assemble, write_model
 from spikec.artifact.manifest import attach, build_manifest
 from spikec.calibration import Dataset, NeuronSetting, Observation, calibrate
@@ -93,8 +93,8 @@ class Prepared:
         offsets = {setting.neuron.name: setting.offset for setting in settings if setting.offset is not None}
         recurrent = lower(calibrated, tables[0], options.dynamics, tables[1], offsets, fitted.corrections)
         artifact = assemble(recurrent, options.form)
-        warnings = self.warnings + saturation_warnings(settings) + readout_warnings(options, recurrent)
-        warnings += size_warnings(artifact, recurrent)
+        warnings = self.warnings + fit_warnings(fitted) + saturation_warnings(settings)
+        warnings += readout_warnings(options, recurrent) + size_warnings(artifact, recurrent)
         manifest = self._manifest(recurrent, settings, options, warnings)
         manifest |= {"tuning": tuning.as_dict()} if tuning else {}
         attach(artifact, manifest)

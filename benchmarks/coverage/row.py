@@ -1,5 +1,6 @@
 """One family of the table: its smallest model, exported, converted and run."""
 
+import os
 import traceback
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -19,6 +20,8 @@ from spikec.runtime import Session
 
 TIMES = (16, 32, 64)
 CALIBRATION, SAMPLES = 4, 2  # images: standard normal numbers of the model's own size
+STATE_COPIES = 2  # a step makes new states out of the old ones
+GB = 1e9
 LEVELS_EQUAL = 1e-3  # relative L2 distance of levels 1 to 3 from the source
 
 
@@ -91,6 +94,13 @@ def _convert(row: Row, model: onnx.ModelProto) -> None:
         row.reason = f"node '{first.name}' ({first.op}): {first.detail}"
         return
     row.stage = "plan"
+    states, memory = SAMPLES * (summary["state_bytes_per_sample"] or 0), _memory()
+    if STATE_COPIES * states > memory:
+        row.reason = (
+            f"the states of {SAMPLES} samples take {states / GB:.1f} GB, before and after a step {STATE_COPIES} times "
+            f"that; this machine has {memory / GB:.1f} GB: run it with one sample at a time on a larger one"
+        )
+        return
     prepared = spikec.prepare(model, calibration=_images(model, CALIBRATION, seed=1))
     row.levels = max(prepared.levels.distances.values())
     if row.levels > LEVELS_EQUAL:
@@ -104,6 +114,11 @@ def _convert(row: Row, model: onnx.ModelProto) -> None:
         found = Session(prepared.compile(steps=steps).model).run(x, spikes=False).final
         row.distances[steps] = relative_distance(_flat(found), ann)
     row.stage = "run"
+
+
+def _memory() -> int:
+    """Bytes of memory that this machine has."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def _images(model: onnx.ModelProto, samples: int, seed: int) -> np.ndarray:

@@ -21,7 +21,9 @@ PASSES = 2048  # samples x steps: what a fit costs, in evaluations of the networ
 TUNING_PASSES = 1024  # the same of one trial of the tuner
 MOST_SAMPLES = 256
 MEMORY = 1.5e9  # bytes of activations held at once
+MOST_MEMORY = 8e9  # the same where a single sample takes more
 BATCH = 16
+PROBED = 2  # samples whose memory is looked at: one alone not every network takes
 MOST_SHARE = 1.15  # of the range: somewhat beyond it, for inputs that overshoot before they settle
 CANDIDATES = 10
 
@@ -55,7 +57,10 @@ def fit_amplitudes(
     if not network.neurons:
         return seen
     fit = layerwise_fit(network, options, tables, seen, progress=progress)
-    outputs = fit.fit(affordable(fit.in_time, data, options.steps, fixed_batch))
+    batches = affordable(fit.in_time, data, options.steps, fixed_batch)
+    if not batches:
+        return replace(seen, unfitted=_too_large(options.steps))
+    outputs = fit.fit(batches)
     corrections = fit_readout(network, outputs) if options.readout == "affine" else {}
     amplitude = {network.neurons[n].output: f.amplitude.numpy() for n, f in fit.fitted.items()}
     errors = {network.neurons[name].output: fitted.error for name, fitted in fit.fitted.items()}
@@ -85,12 +90,16 @@ def layerwise_fit(
 def affordable(
     in_time: NetworkInTime, data: Dataset, steps: int, fixed_batch: int | None, passes: int = PASSES
 ) -> list[dict[str, np.ndarray]]:
-    """The first batches of ``data`` that a run of ``steps`` has time and memory for, one at least."""
-    first = next(data.batches(BATCH, fixed=fixed_batch))  # one sample alone not every network takes
+    """The first batches of ``data`` that a run of ``steps`` has time and memory for, one at least if memory holds it.
+
+    A run holds the tensors that are still needed at all of its steps.
+    """
+    first = next(data.batches(PROBED, fixed=fixed_batch))
     size = fixed_batch or 1
-    each = in_time.peak_bytes(first) / len(next(iter(first.values())))
-    most = min(MOST_SAMPLES, passes // steps, int(MEMORY / (each * (steps + 1))))
-    samples = max(size, min(len(data), most))
+    each = in_time.peak_bytes(first) / len(next(iter(first.values()))) * (steps + 1)
+    if each * size > MOST_MEMORY:
+        return []
+    samples = max(size, min(len(data), MOST_SAMPLES, passes // steps, int(MEMORY / each)))
     return list(Dataset(data.head(samples)).batches(min(BATCH, samples), fixed=fixed_batch))
 
 
@@ -100,13 +109,22 @@ def split_batches(
     """Three parts of what is affordable: half to fit on, a quarter each to judge by and to confirm.
 
     Raises:
-        UsageError: there are fewer than four samples, or batches of a fixed size.
+        UsageError: there are fewer than four samples, or batches of a fixed size, or one does not fit into memory.
     """
     size = fixed_batch or 1
     usable = affordable(in_time, data, steps, fixed_batch, TUNING_PASSES)
+    if not usable:
+        raise UsageError(f"tuning is not possible: {_too_large(steps)}")
     samples = sum(len(next(iter(batch.values()))) for batch in usable) // size
     if samples < 4:
         raise UsageError(f"tuning needs at least 4 calibration samples (batches, where their size is fixed): {samples}")
     ends = [0, samples // 2 * size, samples * 3 // 4 * size, samples * size]
     parts = [Dataset({n: a[start:end] for n, a in data.feeds.items()}) for start, end in pairwise(ends)]
     return tuple(list(part.batches(min(BATCH, len(part)), fixed=fixed_batch)) for part in parts)
+
+
+def _too_large(steps: int) -> str:
+    return (
+        f"one sample takes more than {MOST_MEMORY / 1e9:g} GB over all of T = {steps} steps; "
+        "use fewer steps, or a smaller input"
+    )

@@ -24,6 +24,7 @@ class Observation:
     offset: dict[str, np.ndarray] = field(default_factory=dict)  # of fitted neurons, against their mean error
     errors: dict[str, float] = field(default_factory=dict)  # of fitted neurons: |v(T) - f|, relative to |f|
     corrections: dict[str, Affine] = field(default_factory=dict)  # of what leaves the network, by tensor
+    unfitted: str = ""  # why amplitudes are as observed where a fit was asked for
 
 
 def observe(

@@ -3,6 +3,7 @@
 import numpy as np
 from onnx import numpy_helper
 
+from benchmarks.coverage import row as coverage_row
 from benchmarks.coverage.__main__ import main
 from benchmarks.coverage.random_weights import draw_zero_weights
 from benchmarks.coverage.row import Row, measure
@@ -60,6 +61,13 @@ def test_only_matrices_of_zeros_are_drawn_and_always_alike():
 def test_a_model_that_is_not_there_says_so():
     row = measure("family", "no_such_model_at_all", 1)
     assert row.stage == "none" and "timm has no model" in row.reason and row.distances == {}
+
+
+def test_a_model_whose_states_do_not_fit_is_not_begun(monkeypatch):
+    monkeypatch.setattr(coverage_row, "_memory", lambda: 1000)
+    row = measure("vision_transformer", "test_vit", 1)
+    assert row.stage == "plan" and row.levels is None and row.distances == {}
+    assert row.reason.startswith("the states of 2 samples take") and "this machine has 0.0 GB" in row.reason
 
 
 def test_exit_codes(tmp_path, capsys):

@@ -7,6 +7,7 @@ import spikec
 from spikec.calibration import fitting
 from spikec.calibration.fitting import affordable
 from spikec.calibration.in_time import NetworkInTime
+from spikec.errors import UsageError
 from tests.models import tiny
 from tests.models.graphs import normal, parse
 from tests.models.networks import network
@@ -30,6 +31,7 @@ def test_a_fit_takes_as_many_samples_as_memory_allows(monkeypatch, samples, expe
     ready = spikec.prepare(tiny.cnn(), calibration=tiny.images(8), steps=STEPS)
     in_time = NetworkInTime(ready.network)
     each = in_time.peak_bytes(tiny.images(1))
+    monkeypatch.setattr(fitting, "MOST_MEMORY", each * (STEPS + 1) * 1.001)
     assert each >= 4 * (4 * 36 * 2), "the output of the convolution and that of its neuron in float32"
     assert in_time.peak_bytes(tiny.images(8)) == pytest.approx(8 * each)
     monkeypatch.setattr(fitting, "MEMORY", samples * each * (STEPS + 1) * 1.001)
@@ -37,6 +39,21 @@ def test_a_fit_takes_as_many_samples_as_memory_allows(monkeypatch, samples, expe
     assert sum(len(batch["image"]) for batch in batches) == expected
     assert all(np.array_equal(b["image"], tiny.images(8)["image"][: len(b["image"])]) for b in batches)
     assert 0 < ready.compile().manifest["neurons"][0]["error"] < 1
+
+
+def test_where_one_sample_is_too_large_nothing_is_fitted_and_a_warning_says_so(monkeypatch):
+    """A large image over many steps ends the process for want of memory, where no one had looked."""
+    ready = spikec.prepare(tiny.cnn(), calibration=tiny.images(8), steps=STEPS)
+    simple = spikec.compile(tiny.cnn(), calibration=tiny.images(8), steps=STEPS, range_rule="max")
+    monkeypatch.setattr(fitting, "MOST_MEMORY", 1000.0)
+    artifact = ready.compile()
+    assert artifact.warnings == [
+        "amplitudes are the largest values seen, as by --range-rule max, and not fitted: one sample takes more than "
+        "1e-06 GB over all of T = 8 steps; use fewer steps, or a smaller input"
+    ]
+    assert artifact.manifest["neurons"] == simple.manifest["neurons"]
+    with pytest.raises(UsageError, match="tuning is not possible: one sample takes more than 1e-06 GB"):
+        ready.tune(trials=1)
 
 
 @pytest.mark.parametrize(("steps", "expected"), [(4, 256), (8, 256), (16, 128), (64, 32), (4096, 1)])

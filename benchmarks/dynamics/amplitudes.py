@@ -19,8 +19,13 @@ CONFIGURATIONS = (
     Configuration(
         "max, channel", "an amplitude for each channel: the largest value seen", chosen={"range_rule": "max"}
     ),
-    Configuration("fit, channel", "an amplitude for each channel, fitted layer by layer", chosen={"correction": 0.0}),
-    Configuration("fit + correction", "the same, with offsets against the mean error: the default preset"),
+    Configuration(
+        "fit, channel",
+        "an amplitude for each channel, fitted layer by layer",
+        chosen={"initial": "zero", "correction": 0.0},
+    ),
+    Configuration("fit + start", "the same, each channel starting from 0 or its mean", chosen={"correction": 0.0}),
+    Configuration("fit + start, offset", "the same, with offsets against the mean error: the default preset"),
 )
 
 

@@ -13,7 +13,7 @@ from benchmarks.accuracy.synapses import Synapses
 from benchmarks.configuration import Configuration, Progress
 from spikec.runtime import Session
 
-TRIALS, MOST_TUNED = 40, 32  # with more steps there is little left to gain
+TRIALS, MOST_TUNED = 32, 32  # with more steps there is little left to gain
 
 CONFIGURATIONS = (
     Configuration("default", "the default preset"),

@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _one_row(options: argparse.Namespace) -> None:
     family, model, parameters = options.row.split(",")
-    print(json.dumps(measure(family, model, int(parameters)).as_dict()))
+    print(json.dumps(measure(family, model, int(parameters), not options.levels_only).as_dict()))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -44,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--anew", action="store_true", help="measure every row anew; else those on file are kept")
     parser.add_argument("--limit", type=int, default=1200, metavar="S", help="seconds after which a row is given up")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="rows measured at the same time")
+    parser.add_argument("--levels-only", action="store_true", help="check levels 1 to 3, run no time steps")
     parser.add_argument("--row", help=argparse.SUPPRESS)  # FAMILY,MODEL,PARAMETERS: one row, to standard output
     return parser
 
@@ -57,7 +58,7 @@ def _benchmark(options: argparse.Namespace) -> None:
     command = "python -m benchmarks.coverage"
     with progress_bar(bars.MofNCompleteColumn()) as bar, ThreadPoolExecutor(options.jobs) as pool:
         task = bar.add_task("families", total=len(wanted))
-        pending = [pool.submit(_in_process, families[name], options.limit) for name in wanted]
+        pending = [pool.submit(_in_process, families[name], options.limit, options.levels_only) for name in wanted]
         for done in as_completed(pending):
             row = done.result()
             rows[row.family] = row
@@ -76,10 +77,11 @@ def _wanted(only: Sequence[str] | None, families: dict[str, dict[str, str]], row
     return [name for name in small_first if (name in only if only else name not in rows)]
 
 
-def _in_process(entry: dict[str, str], limit: int) -> Row:
+def _in_process(entry: dict[str, str], limit: int, levels_only: bool) -> Row:
     """A row measured in a process of its own: a model too large for the machine costs its own row only."""
     family, model, parameters = entry["family"], entry["model"], int(entry["parameters"])
     command = [sys.executable, "-m", "benchmarks.coverage", "--row", f"{family},{model},{parameters}"]
+    command += ["--levels-only"] if levels_only else []
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=limit)
     except subprocess.TimeoutExpired:

@@ -58,11 +58,14 @@ class Row:
         return cls(**{**raw, "distances": {int(t): value for t, value in raw["distances"].items()}})
 
 
-def measure(family: str, model: str, parameters: int) -> Row:
-    """Take the model as far as it goes; the first reason of a failure is in the row."""
+def measure(family: str, model: str, parameters: int, in_time: bool = True) -> Row:
+    """Take the model as far as it goes; the first reason of a failure is in the row.
+
+    Without ``in_time`` that is as far as level 3: no time step is run.
+    """
     row, start = Row(family, model, parameters), perf_counter()
     try:
-        _convert(row, _export(row))
+        _convert(row, _export(row), in_time)
     except SpikecError as error:
         row.reason = str(error)
     except Exception as error:  # whatever else is raised is a fault of the compiler, and the table says so
@@ -85,7 +88,7 @@ def _export(row: Row) -> onnx.ModelProto:
     return model
 
 
-def _convert(row: Row, model: onnx.ModelProto) -> None:
+def _convert(row: Row, model: onnx.ModelProto, in_time: bool) -> None:
     plan = spikec.plan(model)
     summary = plan.as_dict()["summary"]
     row.neurons, row.neuron_nodes = summary["neurons_per_sample"], summary["neuron_nodes"]
@@ -107,6 +110,9 @@ def _convert(row: Row, model: onnx.ModelProto) -> None:
         row.reason = f"levels 1 to 3 differ from the source by {row.levels:.1e}"
         return
     row.stage = "levels"
+    if not in_time:
+        row.notes.append("not run over time, as asked with --levels-only")
+        return
     x = _images(model, SAMPLES, seed=0)
     ann = _flat(run_model(model, {model.graph.input[0].name: x}))
     row.variation = relative_distance(ann, np.broadcast_to(ann.mean(axis=0), ann.shape))

@@ -62,7 +62,8 @@ def summary(rows: dict[str, Row], listed: int) -> list[str]:
     return [
         f"- families: {len(rows)} of {listed} measured; torch exports {len(exported)} of those",
         f"- of those, {_share(converted, exported)} convert with levels 1 to 3 equal to the source",
-        f"- of those that torch exports, {_share(near, exported)} are within {NEAR:.0%} of the ANN at T = {TIMES[-1]}",
+        f"- of those that torch exports, {_share(near, exported)} are within {NEAR:.0%} of the ANN at T = {TIMES[-1]}; "
+        f"of those that ran over time, {_share(near, [row for row in exported if row.distances])}",
     ]
 
 

@@ -25,7 +25,8 @@ def test_shares_are_of_the_families_that_torch_exports():
     assert summary(rows(FAR, NEAR, REFUSED, UNBORN), 98) == [
         "- families: 4 of 98 measured; torch exports 3 of those",
         "- of those, 2 (66.7%) convert with levels 1 to 3 equal to the source",
-        "- of those that torch exports, 1 (33.3%) are within 5% of the ANN at T = 64",
+        "- of those that torch exports, 1 (33.3%) are within 5% of the ANN at T = 64; "
+        "of those that ran over time, 1 (50.0%)",
     ]
 
 
@@ -68,6 +69,12 @@ def test_a_model_whose_states_do_not_fit_is_not_begun(monkeypatch):
     row = measure("vision_transformer", "test_vit", 1)
     assert row.stage == "plan" and row.levels is None and row.distances == {}
     assert row.reason.startswith("the states of 2 samples take") and "this machine has 0.0 GB" in row.reason
+
+
+def test_levels_alone_run_no_time_step():
+    row = measure("vision_transformer", "test_vit", 1, in_time=False)
+    assert row.stage == "levels" and row.levels < 1e-5 and row.distances == {} and not row.reason
+    assert "not run over time, as asked with --levels-only" in row.notes
 
 
 def test_exit_codes(tmp_path, capsys):

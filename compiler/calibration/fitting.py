@@ -26,6 +26,7 @@ BATCH = 16
 PROBED = 2  # samples whose memory is looked at: one alone not every network takes
 MOST_SHARE = 1.15  # of the range: somewhat beyond it, for inputs that overshoot before they settle
 CANDIDATES = 10
+STEPS_FROM_MEAN = 3  # with fewer a neuron that starts from its mean seldom gets away from it, and says nothing
 
 
 def is_fitted(options: Options) -> bool:
@@ -83,7 +84,7 @@ def layerwise_fit(
     """The fit that ``options`` ask for, yet to be run; ``in_time`` saves resolving the network once more."""
     shares = np.geomspace(least_share(options.range_rule, options.steps), MOST_SHARE, CANDIDATES)
     in_time = in_time or NetworkInTime(network)
-    starts = fitted_kinds(options.initial)
+    starts = fitted_kinds(options.initial) if options.steps >= STEPS_FROM_MEAN else ()
     return LayerwiseFit(in_time, *tables, seen, shares, options.correction, options.scales, starts, progress)
 
 

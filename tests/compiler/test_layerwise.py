@@ -154,6 +154,13 @@ def test_a_channel_starts_from_its_mean_where_that_leaves_less_error():
     assert row["initial"] == [pytest.approx(fitted.min()), pytest.approx(mean[0])] and not row["saturates"]
 
 
+@pytest.mark.parametrize(("steps", "from_zero"), [(1, True), (2, True), (3, False), (16, False)])
+def test_neurons_start_from_their_mean_only_where_steps_are_left_to_leave_it(steps, from_zero):
+    relu = parse(FAR_FROM_ZERO, **WEIGHTS, far=np.full(5, 9, np.float32))
+    (row,) = spikec.compile(relu, calibration=normal(40, 6, seed=40), steps=steps).manifest["neurons"]
+    assert (row["initial"] == [0, 0]) == from_zero
+
+
 @pytest.mark.parametrize("chosen", [{"range_rule": "max"}, {"dynamics": "subgradient"}])
 def test_where_nothing_is_fitted_neurons_start_from_zero(chosen):
     relu = parse(FAR_FROM_ZERO, **WEIGHTS, far=WEIGHTS["b"])

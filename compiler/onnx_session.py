@@ -7,16 +7,26 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 
-from spikec.errors import ModelError
+from spikec.errors import EnvironmentMissing, ModelError
 
+CPU = "CPUExecutionProvider"
 Feeds = Mapping[str, np.ndarray]
 
 
-def open_session(model: onnx.ModelProto, *, as_written: bool = False) -> ort.InferenceSession:
-    """An onnxruntime session on the CPU for ``model``; ``as_written``: node by node, nothing fused or rearranged.
+def open_session(
+    model: onnx.ModelProto, *, as_written: bool = False, provider: str = CPU, device: int = 0
+) -> ort.InferenceSession:
+    """An onnxruntime session for ``model``.
+
+    Args:
+        model: any valid one.
+        as_written: node by node, nothing fused or rearranged.
+        provider: onnxruntime's name of it; operators that it does not have run on the CPU.
+        device: the number of its device, where it has several.
 
     Raises:
         ModelError: onnxruntime refuses the model; its reason is passed on.
+        EnvironmentMissing: the provider does not start.
     """
     options = ort.SessionOptions()
     options.log_severity_level = 4
@@ -24,9 +34,14 @@ def open_session(model: onnx.ModelProto, *, as_written: bool = False) -> ort.Inf
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", "0"))
     try:
-        return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        providers = [CPU] if provider == CPU else [(provider, {"device_id": device}), CPU]
+        session = ort.InferenceSession(model.SerializeToString(), options, providers=providers, enable_fallback=0)
     except Exception as error:  # onnxruntime raises many types, none public
-        raise ModelError(f"onnxruntime cannot load the model: {_first_line(error)}") from error
+        kind = EnvironmentMissing if type(error).__name__ == "EPFail" else ModelError
+        raise kind(f"onnxruntime cannot load the model: {_first_line(error)}") from error
+    if provider not in session.get_providers():
+        raise EnvironmentMissing(f"{provider} does not start here (no device, or its libraries are missing)")
+    return session
 
 
 def run_model(model: onnx.ModelProto, feeds: Feeds, outputs: Sequence[str] | None = None) -> dict[str, np.ndarray]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from spikec.calibration.npz_file import read_arrays
-from spikec.calibration.signature import InputSpec, check_arrays
+from spikec.calibration.signature import Form, InputSpec, check_arrays
 from spikec.errors import UsageError
 
 LABELS = "labels"
@@ -98,9 +98,19 @@ def _dataset(arrays: Mapping[str, np.ndarray], specs: Sequence[InputSpec], sourc
     labels = None if is_input else arrays.get(LABELS)
     feeds = check_arrays({n: a for n, a in arrays.items() if is_input or n != LABELS}, specs, source)
     count = len(next(iter(feeds.values())))
-    if labels is not None and (labels.shape != (count,) or not np.issubdtype(labels.dtype, np.integer)):
-        raise UsageError(f"{source}: labels must be {count} integers, one a sample, not {labels.dtype} {labels.shape}")
+    if labels is not None:
+        check_labels(labels, count, source)
     return Dataset(feeds, labels, origin or source)
+
+
+def check_labels(labels: Form, count: int, source: str) -> None:
+    """Refuse labels that are not ``count`` integers, one a sample.
+
+    Raises:
+        UsageError: they are not; ``source`` names the data in the message.
+    """
+    if labels.shape != (count,) or not np.issubdtype(labels.dtype, np.integer):
+        raise UsageError(f"{source}: labels must be {count} integers, one a sample, not {labels.dtype} {labels.shape}")
 
 
 def _is_array(value: Any) -> bool:

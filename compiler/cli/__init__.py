@@ -1,4 +1,4 @@
-"""The command line: ``spikec plan | compile | run | inspect | bench``."""
+"""The command line: ``spikec plan | compile | run | inspect | bench | check``."""
 
 from spikec.cli.main import main
 

@@ -6,7 +6,7 @@ import traceback
 
 import typer
 
-from spikec.cli import bench_command, compile_command, inspect_command, plan_command, run_command
+from spikec.cli import bench_command, check_command, compile_command, inspect_command, plan_command, run_command
 from spikec.cli.output import print_error
 
 OK, USAGE, INTERNAL, INTERRUPTED = 0, 2, 4, 130
@@ -28,6 +28,7 @@ app.command("compile")(compile_command.compile_)
 app.command("run")(run_command.run)
 app.command("inspect")(inspect_command.inspect)
 app.command("bench")(bench_command.bench)
+app.command("check")(check_command.check)
 
 
 @app.callback(invoke_without_command=True)
@@ -51,9 +52,9 @@ def main() -> None:
 
 def execute(arguments: list[str]) -> int:
     """Run one command line and return its exit code."""
-    as_json = "--json" in arguments
+    as_json = "--json" in arguments and arguments[0] != "check"  # which writes JSON into a file
     try:
-        result = app(arguments, prog_name="spikec", standalone_mode=False)
+        result = app(arguments, prog_name="spikec", standalone_mode=False, obj=list(arguments))
     except _COMMAND_LINE as error:
         print_error(error.format_message(), USAGE, as_json)  # type: ignore[attr-defined]
         return USAGE

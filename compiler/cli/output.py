@@ -8,7 +8,15 @@ from typing import Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -48,11 +56,20 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]
 
 
 @contextmanager
-def progress_bar(show: bool) -> Iterator[Progress]:
-    """A progress bar on stderr that leaves nothing behind; silent where stderr is no terminal."""
+def progress_bar(show: bool, *, left: bool = False) -> Iterator[Progress]:
+    """A progress bar on stderr that leaves nothing behind; silent where stderr is no terminal.
+
+    It shows the time that has passed, and with ``left`` the time that is left.
+    """
     disabled = not show or not STDERR.is_terminal  # elsewhere it would leave an empty line
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeElapsedColumn(), console=STDERR, transient=True, disable=disabled) as progress:
+    columns: list[ProgressColumn] = [
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    ]
+    columns += [TimeRemainingColumn()] if left else []
+    with Progress(*columns, console=STDERR, transient=True, disable=disabled) as progress:
         yield progress
 
 

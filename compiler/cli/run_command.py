@@ -50,7 +50,7 @@ def run(
     from spikec.runtime import Session, parse_rule, read_manifest, read_model
 
     check_engine(backend, device, precision, evaluation)
-    asked, rule = _parse_steps(steps), until and parse_rule(until)
+    asked, rule = parse_steps(steps), until and parse_rule(until)
     if rule and len(asked or [0]) > 1:
         raise UsageError(f"--steps {steps} with --until; give the one number of steps that no sample goes beyond")
     if output is not None:
@@ -110,7 +110,12 @@ def check_engine(backend: str, device: str, precision: str, evaluation: str) -> 
         raise UsageError(f"there is no device '{device}'; write cpu, cuda or cuda:N")
 
 
-def _parse_steps(text: str | None) -> list[int] | None:
+def parse_steps(text: str | None) -> list[int] | None:
+    """The numbers of steps in ``4,8,16``; None where nothing was written.
+
+    Raises:
+        UsageError: it is no such list.
+    """
     if text is None:
         return None
     try:

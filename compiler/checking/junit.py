@@ -24,7 +24,7 @@ def junit(result: CheckResult) -> str:
         element.attrib |= {name: str(count) for name, count in counts.items()}
         element.set("time", f"{result.timing.seconds:.3f}")
     Xml.indent(suites)
-    return Xml.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"
+    return Xml.tostring(suites, encoding="utf-8", xml_declaration=True).decode() + "\n"
 
 
 def _case(suite: Xml.Element, row: Measurement, result: CheckResult) -> None:

@@ -44,8 +44,10 @@ class Networks:
     warnings: list[str]
 
     @classmethod
-    def open(cls, source: Source, artifact: str | Path | bytes | onnx.ModelProto, settings: Settings) -> "Networks":
-        """Both networks.
+    def open(
+        cls, source: Source, artifact: str | Path | bytes | onnx.ModelProto, called: str, settings: Settings
+    ) -> "Networks":
+        """Both networks; ``called`` is the name of an artifact that is no file.
 
         Raises:
             ModelError, ArtifactError: one is damaged, or they are not the same network.
@@ -56,7 +58,7 @@ class Networks:
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always", UserWarning)
             session = Session(model, settings.backend, settings.device, settings.precision, settings.evaluation)
-        name = str(artifact) if isinstance(artifact, (str, Path)) else "the artifact"
+        name = str(artifact) if isinstance(artifact, (str, Path)) else called
         made_from = session.manifest.raw["source"]["sha256"]
         notes = [str(warning.message) for warning in told if issubclass(warning.category, UserWarning)]
         if made_from != source.sha256:

@@ -31,6 +31,7 @@ class Request:
         model: all that ``spikec.compile`` takes, or what a front end made of it.
         artifact: a path, the bytes of a file, or the model itself.
         command: the command line, for the reports.
+        called: the name of an artifact in memory.
     """
 
     model: Any
@@ -39,6 +40,7 @@ class Request:
     settings: Settings = field(default_factory=Settings)
     thresholds: Thresholds = field(default_factory=Thresholds)
     command: str = ""
+    called: str = "the artifact"
 
     def named(self) -> dict[str, Any]:
         """Those parts of a result that are known before anything is read."""
@@ -46,7 +48,7 @@ class Request:
         return {
             "command": self.command,
             "model": File(_name(model, "the model")),
-            "artifact": File(_name(self.artifact, "the artifact")),
+            "artifact": File(_name(self.artifact, self.called)),
             "data": Data(str(self.where.data)),
             "requested": {n: v for n, v in asdict(self.settings).items() if n != "steps"},
             "thresholds": self.thresholds.origin,
@@ -98,7 +100,7 @@ class _Check:
     def open(cls, request: Request, world: World) -> "_Check":
         check_provider(request.settings.provider)
         source = request.model if isinstance(request.model, Source) else load_model(request.model)
-        networks = Networks.open(source, request.artifact, request.settings.on(world.local))
+        networks = Networks.open(source, request.artifact, request.called, request.settings.on(world.local))
         manifest = networks.session.manifest
         steps = _steps(request.settings.steps, manifest.steps)
         stream = open_stream(request.where, networks.specs)

@@ -10,6 +10,7 @@ from spikec.cli.arguments import Dynamics, Granularity, Json, Model, Preset, Qua
 from spikec.cli.output import print_json, print_warnings, progress_bar
 
 if TYPE_CHECKING:
+    from spikec.checking import CheckResult
     from spikec.prepared import Progress
     from spikec.tuning import Tuning
 
@@ -62,12 +63,20 @@ def compile_(
     tune_csv: Annotated[
         Path | None, typer.Option(help="Where the trials go (default: OUTPUT.trials.csv).", **_HIDE)
     ] = None,
+    check: Annotated[
+        Path | None, typer.Option(help="Write the artifact only if it passes spikec check on these samples.", **_HIDE)
+    ] = None,
+    thresholds: Annotated[Path | None, typer.Option(help="Of --check: a TOML file (docs/ci.md).", **_HIDE)] = None,
+    keep_failed: Annotated[
+        bool, typer.Option("--keep-failed", help="Keep what fails the check as NAME.failed.onnx.", **_HIDE)
+    ] = False,
     dump: Annotated[Path | None, typer.Option(help="Write every level of the graph into this folder.", **_HIDE)] = None,
     as_json: Json = False,
 ) -> None:
     """Convert a trained network into a spiking one and write it as one ONNX file."""
     from spikec.artifact.dump import dump_levels
     from spikec.artifact.write import check_apart, check_writable, make_folder
+    from spikec.cli.compile_check import CompileCheck
     from spikec.compilation import prepare
     from spikec.options import from_preset
 
@@ -92,6 +101,7 @@ def compile_(
     )
     check_apart(output, model, calibration)  # all this before minutes of work
     check_writable(output)
+    gate = CompileCheck.of(check, thresholds, keep_failed, output, model, calibration)
     record = (tune_csv or output.with_suffix(".trials.csv")) if tune else None
     if record is not None:
         check_writable(record)
@@ -99,18 +109,26 @@ def compile_(
     if dump is not None:
         make_folder(dump)
     with progress_bar(show=not as_json) as bar:
-        prepared = prepare(model, calibration=calibration, options=options, progress=_progress(bar))
+        progress = _progress(bar)
+        prepared = prepare(model, calibration=calibration, options=options, progress=progress)
+        if gate is not None:
+            gate.look_at_data(prepared.source)
         tuning = prepared.tune(budget=budget, trials=tune_trials) if tune else None
         artifact = prepared.compile(tuning=tuning)
-    artifact.save(output)
+        if gate is not None:
+            progress.stage("checking")
+        verdict = gate.run(prepared.source, artifact, progress.samples) if gate else None
+    target = gate.target(verdict) if gate and verdict else output
+    if target is not None:
+        artifact.save(target)
     if record is not None and tuning is not None:
         tuning.write_csv(record)
     print_warnings(artifact.warnings)
     if dump is not None:
         dump_levels(artifact, dump)
     summary = {
-        "artifact": str(output),
-        "bytes": output.stat().st_size,
+        "artifact": None if target is None else str(target),
+        "bytes": artifact.model.ByteSize(),
         "form": artifact.manifest["form"],
         "steps": options.steps,
         "dynamics": options.dynamics,
@@ -119,22 +137,32 @@ def compile_(
         "largest_distance_levels_1_to_3": max(artifact.levels.distances.values()),
         "warnings": artifact.warnings,
         **({"tuning": {"trials": len(tuning.trials), "csv": str(record), **_found(tuning)}} if tuning else {}),
+        **({"check": verdict.as_dict()} if verdict else {}),
     }
     if as_json:
         print_json(summary)
-        return
+    else:
+        _print(summary, options.steps, tuning, verdict)
+    if verdict is not None and verdict.exit_code:
+        raise typer.Exit(verdict.exit_code)
+
+
+def _print(summary: dict[str, Any], steps: int, tuning: "Tuning | None", verdict: "CheckResult | None") -> None:
+    from spikec.cli.check_output import print_check
+
     typer.echo(
-        f"{output}: {summary['neuron_nodes']} neuron nodes, T = {options.steps}, form {summary['form']}, "
-        f"{summary['bytes'] / 1e6:.2f} MB; levels 1 to 3 equal the source within "
+        f"{summary['artifact'] or 'not written'}: {summary['neuron_nodes']} neuron nodes, T = {steps}, "
+        f"form {summary['form']}, {summary['bytes'] / 1e6:.2f} MB; levels 1 to 3 equal the source within "
         f"{summary['largest_distance_levels_1_to_3']:.1e}"
     )
-
     if tuning is not None:
         typer.echo(
-            f"tuned in {len(tuning.trials)} trials ({record}): held-back distance from the ANN "
+            f"tuned in {len(tuning.trials)} trials ({summary['tuning']['csv']}): held-back distance from the ANN "
             f"{tuning.default:.4f} -> {tuning.tuned:.4f}"
             + ("" if tuning.chosen else ", the settings stay as they were")
         )
+    if verdict is not None:
+        print_check(verdict)
 
 
 def _found(tuning: "Tuning") -> dict[str, Any]:

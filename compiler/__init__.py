@@ -7,8 +7,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from spikec import ledger
     from spikec.compilation import compile, prepare
     from spikec.errors import CheckFailed, EnvironmentMissing, InternalError, ModelError, SpikecError, UsageError
+    from spikec.ledger import Ledger
     from spikec.options import Options
     from spikec.planning import Plan, plan
     from spikec.prepared import Artifact, Prepared
@@ -26,6 +28,7 @@ _HOMES = {
     "ModelError": "spikec.errors",
     "SpikecError": "spikec.errors",
     "UsageError": "spikec.errors",
+    "Ledger": "spikec.ledger",
     "Options": "spikec.options",
     "Plan": "spikec.planning",
     "plan": "spikec.planning",
@@ -36,6 +39,7 @@ __all__ = [
     "CheckFailed",
     "EnvironmentMissing",
     "InternalError",
+    "Ledger",
     "ModelError",
     "Options",
     "Plan",
@@ -44,12 +48,18 @@ __all__ = [
     "UsageError",
     "__version__",
     "compile",
+    "ledger",
     "plan",
     "prepare",
 ]
 
 
+_MODULES = ("ledger",)  # spikec.ledger.ledger() counts
+
+
 def __getattr__(name: str) -> object:
+    if name in _MODULES:
+        return import_module(f"spikec.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'spikec' has no attribute '{name}'")
     value = getattr(import_module(_HOMES[name]), name)

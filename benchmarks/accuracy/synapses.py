@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 
-import numpy as np
 import onnx
 
 from spikec.errors import ModelError
+from spikec.ledger.operations import usual_macs
 from spikec.onnx_session import Feeds, run_model, with_outputs
 from spikec.passes.operators import NEURON_DOMAIN
 
@@ -48,13 +49,9 @@ class Synapses:
         """
         nodes = _with_weights(model)
         joins = [node for node in model.graph.node if node.op_type == "Concat"]
-        sources = _sources(model, _sizes(model, sample, [name for node in joins for name in node.input]))
-        stored = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
-        sizes = _sizes(model, sample, [node.output[0] for node in nodes])
-        found = (
-            Weights(node.name, float(sizes[node.output[0]] * _terms(node, stored)), _reaching(node, sources))
-            for node in nodes
-        )
+        shapes = _shapes(model, sample, [name for node in [*nodes, *joins] for name in [*node.input, *node.output]])
+        sources = _sources(model, {name: prod(shape) for name, shape in shapes.items()})
+        found = (Weights(node.name, float(usual_macs(node, shapes)), _reaching(node, sources)) for node in nodes)
         return cls(tuple(found), tuple(node.name for node in model.graph.node if node.domain == NEURON_DOMAIN))
 
     @property
@@ -76,26 +73,14 @@ def _with_weights(model: onnx.ModelProto) -> list[onnx.NodeProto]:
     return nodes
 
 
-def _terms(node: onnx.NodeProto, stored: Mapping[str, tuple[int, ...]]) -> int:
-    """How many products each output value sums."""
-    right = node.input[1] in stored
-    shape = stored[node.input[1 if right else 0]]
-    if node.op_type == "Conv":
-        return int(np.prod(shape[1:]))
-    if node.op_type == "MatMul":
-        return shape[-2] if right else shape[-1]
-    turned = any(attr.name == ("transB" if right else "transA") and attr.i for attr in node.attribute)
-    return shape[-1] if turned == right else shape[0]
-
-
-def _sizes(model: onnx.ModelProto, sample: Feeds, names: list[str]) -> dict[str, int]:
-    """How many values each tensor has for one sample; of the computed ones, those of type float32."""
-    sizes = {tensor.name: int(np.prod(tensor.dims)) for tensor in model.graph.initializer}
+def _shapes(model: onnx.ModelProto, sample: Feeds, names: list[str]) -> dict[str, tuple[int, ...]]:
+    """The shape of each tensor for one sample; of the computed ones, those of type float32."""
+    shapes = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
     floats = {info.name for info in model.graph.value_info if info.type.tensor_type.elem_type == onnx.TensorProto.FLOAT}
     floats |= {info.name for info in model.graph.output}
     computed = [name for name in dict.fromkeys(names) if name in floats]
     values = run_model(with_outputs(model, computed), sample, computed) if computed else {}
-    return sizes | {name: value.size for name, value in sample.items()} | {n: v.size for n, v in values.items()}
+    return shapes | {name: value.shape for name, value in {**sample, **values}.items()}
 
 
 def _sources(model: onnx.ModelProto, sizes: Mapping[str, int]) -> dict[str, dict[str, float]]:

@@ -6,7 +6,15 @@ import traceback
 
 import typer
 
-from spikec.cli import bench_command, check_command, compile_command, inspect_command, plan_command, run_command
+from spikec.cli import (
+    bench_command,
+    check_command,
+    compile_command,
+    energy_command,
+    inspect_command,
+    plan_command,
+    run_command,
+)
 from spikec.cli.output import print_error
 
 OK, USAGE, INTERNAL, INTERRUPTED = 0, 2, 4, 130
@@ -29,6 +37,7 @@ app.command("run")(run_command.run)
 app.command("inspect")(inspect_command.inspect)
 app.command("bench")(bench_command.bench)
 app.command("check")(check_command.check)
+app.command("energy")(energy_command.energy)
 
 
 @app.callback(invoke_without_command=True)

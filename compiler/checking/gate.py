@@ -50,7 +50,7 @@ class Gate:
             request = parsed(replace(typed, thresholds=self._options(typed)))
             with joined(self.world, request.settings.on(self.world.local).device):
                 result = run_check(request, self.world, told)
-                return self.world.gather(lambda: self._finished(request, result))[0]
+                return self.world.gather(lambda: self._finished(request, result, told))[0]
         except (Exception, KeyboardInterrupt) as error:
             if self.world.speaks:
                 self.reports.write_possible(hindered(typed, error), *self._read(typed))
@@ -78,12 +78,13 @@ class Gate:
             typed.where.labels,
         ]
 
-    def _finished(self, request: Request, result: CheckResult) -> CheckResult:
+    def _finished(self, request: Request, result: CheckResult, told: Told) -> CheckResult:
         if not self.world.speaks:
             return result
         if self.update and self.thresholds is not None:
             result = update(self.thresholds, request.thresholds, result, self.allow_loosen)
         self.reports.write(result)
+        self.reports.write_page(request, result, told)
         return result
 
 

@@ -47,6 +47,9 @@ def check(
     json: Annotated[Path | None, typer.Option("--json", help="Write the report as JSON to this file.", **_HIDE)] = None,
     junit: Annotated[Path | None, typer.Option(help="Write it as JUnit XML.", **_HIDE)] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write it as a Markdown table.", **_HIDE)] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Write an HTML page: the check, errors by layer, spikes, energy.", **_HIDE)
+    ] = None,
     update: Annotated[
         bool, typer.Option("--update", help="Make --thresholds as tight as what is measured.", **_HIDE)
     ] = False,
@@ -81,7 +84,7 @@ def check(
     settings = Settings(backend, device, precision, evaluation, provider, batch_size)
     typed = Request(model, artifact, Where(data, labels), settings, command=command)
     world = world_of_environment()
-    gate = Gate(thresholds, Reports(json, junit, markdown), update, allow_loosen, world)
+    gate = Gate(thresholds, Reports(json, junit, markdown, report), update, allow_loosen, world)
     with alone(world.speaks):
         typer.echo(command)
         with check_progress(show=world.speaks) as told:

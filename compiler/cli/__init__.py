@@ -1,4 +1,4 @@
-"""The command line: ``spikec plan | compile | run | inspect | bench``."""
+"""The command line: ``spikec plan | compile | run | inspect | explain | bench``."""
 
 from spikec.cli.main import main
 

@@ -6,7 +6,7 @@ import traceback
 
 import typer
 
-from spikec.cli import bench_command, compile_command, inspect_command, plan_command, run_command
+from spikec.cli import bench_command, compile_command, explain_command, inspect_command, plan_command, run_command
 from spikec.cli.output import print_error
 
 OK, USAGE, INTERNAL, INTERRUPTED = 0, 2, 4, 130
@@ -27,6 +27,7 @@ app.command("plan")(plan_command.plan)
 app.command("compile")(compile_command.compile_)
 app.command("run")(run_command.run)
 app.command("inspect")(inspect_command.inspect)
+app.command("explain")(explain_command.explain)
 app.command("bench")(bench_command.bench)
 
 

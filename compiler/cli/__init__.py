@@ -1,4 +1,4 @@
-"""The command line: ``spikec plan | compile | run | inspect | bench | check``."""
+"""The command line: ``spikec plan | compile | run | inspect | explain | bench | check | energy``."""
 
 from spikec.cli.main import main
 

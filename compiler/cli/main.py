@@ -11,6 +11,7 @@ from spikec.cli import (
     check_command,
     compile_command,
     energy_command,
+    explain_command,
     inspect_command,
     plan_command,
     run_command,
@@ -35,6 +36,7 @@ app.command("plan")(plan_command.plan)
 app.command("compile")(compile_command.compile_)
 app.command("run")(run_command.run)
 app.command("inspect")(inspect_command.inspect)
+app.command("explain")(explain_command.explain)
 app.command("bench")(bench_command.bench)
 app.command("check")(check_command.check)
 app.command("energy")(energy_command.energy)

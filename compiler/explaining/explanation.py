@@ -27,7 +27,7 @@ class Explanation:
         figures: arrays (neurons, T): heat maps of the network over time; see ``Figures``.
         outputs: (T,) by output: the artifact's relative L2 distance from the model (of classes the share that differs).
         floor: by output, that of the artifact read without time, every neuron as its f: no neuron is to blame for it.
-        shares: by neuron made ideal, the part of the outputs' distance that is then gone; see ``spikec.explaining.influence``.
+        shares: by neuron, its part of the outputs' squared distance; see ``spikec.explaining.influence``.
         share_samples: how many samples they come from.
         ranking: all neurons, the one to blame most first.
         advice: a sentence for each neuron.
@@ -65,10 +65,12 @@ class Explanation:
         worst, end = self.ranking[0], max(self.outputs.values(), key=lambda course: float(course[-1]))[-1]
         share = self.shares.get(worst, 0.0)
         if share <= 0:
-            return f"no single neuron is to blame: the outputs lie {end:.3g} from the model's, and none made ideal helps"
+            return (
+                f"no single neuron is to blame: the outputs lie {end:.2g} from the model's, and none made ideal helps"
+            )
         return (
-            f"'{worst}' costs the most: made ideal it takes away {100 * share:.0f} % of the outputs' distance "
-            f"of {end:.3g}; {self.advice[worst]}"
+            f"'{worst}' costs the most, {100 * share:.0f} % of the squared distance of the outputs ({end:.2g} after "
+            f"{self.steps} steps): {self.advice[worst]}"
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -98,7 +100,9 @@ class Explanation:
         writer.writerow(["neuron", "t", *OVER_TIME])
         for row, name in enumerate(self.names):
             for t in range(self.steps):
-                writer.writerow([name, t + 1, *(repr(float(getattr(self.figures, what)[row, t])) for what in OVER_TIME)])
+                writer.writerow(
+                    [name, t + 1, *(repr(float(getattr(self.figures, what)[row, t])) for what in OVER_TIME)]
+                )
         write_bytes(text.getvalue().encode(), Path(path))
 
     def _row(self, row: int, neuron: StoredNeuron) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from spikec.calibration.signature import signature
 from spikec.errors import ModelError, UsageError
 from spikec.explaining.distances import OutputSums
 from spikec.explaining.explanation import Explanation
-from spikec.explaining.figures import FigureSums
+from spikec.explaining.figures import Figures, FigureSums
 from spikec.explaining.influence import MOST_CANDIDATES, affordable_samples, candidates, ranking, shares
 from spikec.explaining.remedies import advice
 from spikec.explaining.watching import WatchedSteps
@@ -61,7 +61,8 @@ def explain(
         raise UsageError("samples and neurons to look at must be 1 at least")
     parts = _parts(artifact)
     source = load_model(model, example_inputs)
-    _check_origin(parts, source, str(model) if isinstance(model, (str, Path)) else source.name)
+    called = str(model) if isinstance(model, (str, Path)) else source.name
+    _check_origin(parts, source, called)
     chosen, fixed, warnings = _samples(data, source, samples)
     steps = WatchedSteps(parts)
     figures, outputs, floor = _follow(steps, source, chosen, fixed, progress)
@@ -73,7 +74,7 @@ def explain(
     if len(looked_at) < len(own):
         warnings.append(f"{len(looked_at)} of {len(own)} neurons have a share, those of the largest own error")
     return Explanation(
-        model=str(model) if isinstance(model, (str, Path)) else source.name,
+        model=called,
         artifact=str(artifact) if isinstance(artifact, (str, Path)) else "the artifact",
         steps=parts.manifest.steps,
         samples=len(chosen),
@@ -119,11 +120,15 @@ def _samples(data: Any, source: Source, samples: int | None) -> tuple[Dataset, i
     used = count - count % fixed if fixed else count
     if not used:
         raise UsageError(f"the model has a fixed batch of {fixed}; give so many samples or more, not {count}")
-    warnings = [f"the model has a fixed batch of {fixed}: {used} of {count} samples are looked at"] if used < count else []
+    warnings = (
+        [f"the model has a fixed batch of {fixed}: {used} of {count} samples are looked at"] if used < count else []
+    )
     return Dataset(given.head(used), origin=given.origin), fixed, warnings
 
 
-def _follow(steps: WatchedSteps, source: Source, data: Dataset, fixed: int | None, progress: Told) -> Any:
+def _follow(
+    steps: WatchedSteps, source: Source, data: Dataset, fixed: int | None, progress: Told
+) -> tuple[Figures, dict[str, np.ndarray], dict[str, float]]:
     """Figures, distances of the outputs over time and those without time, over all samples."""
     limit = steps.parts.manifest.steps
     session = open_session(source.model)

@@ -2,10 +2,14 @@
 
 An ideal neuron says f of what it has received, at once and exactly: v(t) = f(x(t)). By exactness (x = A(v), docs/design.md)
 a single step in which all neurons are ideal computes the trained network, from the artifact's own weights.
+Over several steps an ideal neuron stays within bounds: a quotient whose divisor is still near 0 would say numbers beside
+which float32 forgets all others.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -22,6 +26,8 @@ from spikec.runtime.torch_backend import TorchBackend
 from spikec.runtime.torch_graph import Hook, TorchGraph
 
 Tensor = torch.Tensor
+Bounds = tuple[float, float]
+ANY: Bounds = (-math.inf, math.inf)
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,8 @@ class WatchedSteps(Stepwise):
     def __init__(self, parts: Parts) -> None:
         self.neurons = stored_neurons(parts)
         self._known = {neuron.name: neuron for neuron in self.neurons}
-        self._now, self._look, self._ideal = 0, _ignore, frozenset[str]()
+        self._now, self._look = 0, _ignore
+        self._ideal: Mapping[str, Bounds] = {}
         backend = _HookedBackend(parts, self._fire)
         stored = {name: f"{name}/offset" for name in self._known}
         self._offsets = {n: backend.constants[offset] for n, offset in stored.items() if offset in backend.constants}
@@ -74,7 +81,7 @@ class WatchedSteps(Stepwise):
         feeds: Mapping[str, np.ndarray],
         steps: int,
         look: Look | None = None,
-        ideal: Collection[str] = (),
+        ideal: Mapping[str, Bounds] = MappingProxyType({}),
     ) -> Iterator[Moment]:
         """One moment after the other for one batch.
 
@@ -82,9 +89,9 @@ class WatchedSteps(Stepwise):
             feeds: one array (N, ...) an input.
             steps: how many, up to T.
             look: hears of every neuron at every step, in topological order.
-            ideal: names of the neurons that are ideal from the first step on; what they send has no offset.
+            ideal: the neurons that are ideal from the first step on, with their bounds; what they send has no offset.
         """
-        self._now, self._look, self._ideal = 1, look or _ignore, frozenset(ideal)
+        self._now, self._look, self._ideal = 1, look or _ignore, ideal
         for t, tensors in self._walk(feeds, steps, events=False):
             sums = {state.name: tensors[state.next] for state in self._sums}
             yield Moment(t, self._outputs(tensors), sums)
@@ -93,7 +100,7 @@ class WatchedSteps(Stepwise):
     def trained(self, feeds: Mapping[str, np.ndarray]) -> tuple[dict[str, Tensor], Moment]:
         """The trained network on one batch: activations by neuron, and its sums and outputs (without corrections)."""
         activations: dict[str, Tensor] = {}
-        self._now, self._ideal = 1, frozenset(self._known)
+        self._now, self._ideal = 1, dict.fromkeys(self._known, ANY)
         self._look = lambda firing: activations.update({firing.neuron.name: firing.f})
         _, tensors = next(self._walk(feeds, 1, events=False))
         finals = {state.final: tensors[state.next] for state in self._sums}
@@ -106,7 +113,8 @@ class WatchedSteps(Stepwise):
         v, event, f = fn(*args)
         offset = self._offsets.get(node.name)
         if node.name in self._ideal:
-            v = f if offset is None else f - offset
+            exact = f.clamp(*self._ideal[node.name])
+            v = exact if offset is None else exact - offset
             event = v - (before * (1 - eta) if neuron.forgets else before)
         seen = v if offset is None else v + offset
         self._look(Firing(neuron, self._now, before, v, seen, f, event, amplitude))

@@ -24,7 +24,8 @@ def junit(result: CheckResult) -> str:
         element.attrib |= {name: str(count) for name, count in counts.items()}
         element.set("time", f"{result.timing.seconds:.3f}")
     Xml.indent(suites)
-    return Xml.tostring(suites, encoding="utf-8", xml_declaration=True).decode() + "\n"
+    document: bytes = Xml.tostring(suites, encoding="utf-8", xml_declaration=True)
+    return document.decode() + "\n"
 
 
 def _case(suite: Xml.Element, row: Measurement, result: CheckResult) -> None:

@@ -34,6 +34,7 @@ def test_version(cli: Cli) -> None:
         ("plan --help", ["--granularity", "--json"]),
         ("compile --help", ["--calibration", "--schedule", "--dump"]),
         ("run --help", ["--backend", "--batch-size"]),
+        ("check --help", ["--thresholds", "--junit", "--allow-loosen"]),
         ("inspect -h", ["artifact"]),
     ],
 )

@@ -12,6 +12,7 @@ import pytest
 from spikec.checking import Request, Thresholds, Where, run_check
 from spikec.runtime import Session
 from tests.compiler.checking.conftest import value_of
+from tests.models import tiny
 
 Gate = Callable[[str], Any]
 
@@ -162,3 +163,35 @@ def _lax() -> Thresholds:
     from spikec.checking.thresholds import Line, Scope
 
     return Thresholds((Line(Scope(), "min_agreement", 0.0),), "lax.toml")
+
+
+@pytest.mark.parametrize("form", ["unrolled", "step"])
+def test_other_forms(gate: Gate, cli: Gate, form: str) -> None:
+    assert cli(f"compile mlp.onnx -o other.spk -T 16 --form {form} --calibration test.npz").code == 0
+    loop, other = (gate(f"mlp.onnx {name}.spk --data test.npz") for name in ("mlp", "other"))
+    assert other.code == 0
+    for metric in ("agreement", "accuracy"):
+        assert value_of(loop.report, metric) == value_of(other.report, metric)
+
+
+def test_a_fixed_batch_is_filled_up(gate: Gate, cli: Gate) -> None:
+    """150 samples in batches of 8: the last two batches of all are filled up, and what fills them does not count."""
+    tiny.save(tiny.build(tiny.MLP.replace("[N,", "[8,")), Path("eight.onnx"))
+    assert cli("compile eight.onnx -o eight.spk -T 16 --calibration test.npz").code == 0
+    outcome = gate("eight.onnx eight.spk --data test.npz --batch-size 5")
+    assert outcome.code == 0 and outcome.report["data"]["samples"] == 150
+    data = np.load("test.npz")
+    found = Session("eight.spk").run(data["x"]).final["y"].argmax(axis=1)
+    assert value_of(outcome.report, "accuracy")["value"] == np.mean(found == data["labels"])
+
+
+def test_an_output_of_chosen_classes(gate: Gate, cli: Gate) -> None:
+    graph = "pick (float[N, 6] x) => (int64[N, 1] best) { [first] a = Gemm(x, w1, b1) [act] h = Relu(a) "
+    graph += "[last] z = Gemm(h, w2, b2) [pick] best = ArgMax<axis = 1>(z) }"
+    tiny.save(tiny.build(graph), Path("pick.onnx"))
+    assert cli("compile pick.onnx -o pick.spk -T 16 --calibration test.npz").code == 0
+    outcome = gate("pick.onnx pick.spk --data test.npz")
+    rows = {row["metric"]: row["value"] for row in outcome.report["measurements"]}
+    scores = {row["metric"]: row["value"] for row in gate("mlp.onnx mlp.spk --data test.npz").report["measurements"]}
+    assert outcome.code == 0 and set(rows) == {"agreement", "accuracy", "ann_accuracy", "accuracy_drop", "spike_rate"}
+    assert rows["ann_accuracy"] == scores["ann_accuracy"]

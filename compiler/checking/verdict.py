@@ -87,7 +87,7 @@ def judge(
     ]
     skipped = list(_skipped(judged, thresholds, identity, labels))
     if not any(row.verdict in (PASSED, FAILED) for row in judged):
-        steps = sorted({row.steps for row in judged})
+        steps = ", ".join(map(str, sorted({row.steps for row in judged})))
         way_out = f"ask for --steps {whole}" if thresholds.origin == BUILT_IN_ORIGIN else "write one under [defaults]"
         raise UsageError(
             f"no threshold ({thresholds.origin}) applies after {steps} steps, nothing is checked; {way_out}"

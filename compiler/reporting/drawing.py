@@ -5,7 +5,7 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from spikec.errors import EnvironmentMissing
 
@@ -47,7 +47,8 @@ def drawing(width: float, height: float, salt: str) -> Iterator[Drawing]:
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    style = dict.fromkeys(_INKED, INK) | {"svg.fonttype": "none", "svg.hashsalt": salt, "font.size": 9}
+    # any names: newer matplotlib types each setting by its name, older ones none
+    style: Any = dict.fromkeys(_INKED, INK) | {"svg.fonttype": "none", "svg.hashsalt": salt, "font.size": 9}
     style |= {"axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False}
     with mpl.rc_context(style):
         figure = Figure(figsize=(width, height), layout="constrained")

@@ -66,8 +66,8 @@ def _parts(content: Content) -> dict[str, Any]:
 def _headline(content: Content) -> list[tuple[str, str]]:
     """The few figures that answer: is it good? What is measured after the last of the steps."""
     last = max(content.result.steps, default=0)
-    measured = (row for row in content.result.measurements if row.steps == last and row.value is not None)
-    found = {row.metric: row.value for row in measured}
+    rows_at_end = (row for row in content.result.measurements if row.steps == last)
+    found = {row.metric: row.value for row in rows_at_end if row.value is not None}
     told = []
     for metric, words in (
         ("agreement", "same answer as the trained network"),

@@ -21,3 +21,8 @@ def test_an_unknown_name_is_an_attribute_error():
 def test_functions_are_not_hidden_by_modules_of_the_same_name():
     code = "import spikec, spikec.cli, spikec.planning, spikec.compilation; assert callable(spikec.plan)"
     subprocess.run([sys.executable, "-c", f"{code}; assert callable(spikec.compile)"], check=True)
+
+
+def test_the_ledger_is_a_module_loaded_when_first_used():
+    code = "import sys, spikec; assert 'spikec.ledger' not in sys.modules; assert callable(spikec.ledger.ledger)"
+    subprocess.run([sys.executable, "-c", f"{code}; assert spikec.Ledger is spikec.ledger.Ledger"], check=True)

@@ -39,9 +39,10 @@ class Counting:
 
     def rest(self) -> list[Entry]:
         """Other arithmetic between neurons, sums over time, and the readout."""
-        once = [node for node in self._input_nodes if node.op_type not in WEIGHTED]
-        constant = self._work(once)
-        between = [Entry("before the first step", "", "elementwise", constant, fixed=constant)]
+        before = [node for node in self._input_nodes if node.op_type not in WEIGHTED]
+        between = [
+            Entry(node.name, node.op_type, "elementwise", *self._once(node, self._work([node]))) for node in before
+        ]
         between += [self._elementwise(node, spikes) for node, spikes in self.wiring.linear]
         between += [self._integrate(node) for node in self.wiring.integrators]
         readout = [self._readout(node) for node in self.parts.readout]
@@ -74,8 +75,20 @@ class Counting:
         for node in (node for node in self._input_nodes if node.op_type in WEIGHTED):
             macs = self._fan_out.macs(node)
             work = Work(macs=macs, fetches=macs)
-            found.append(Layer(node.name, node.op_type, "input", work, fixed=work, usual_macs=self._usual(node)))
+            ann, events, fixed = self._once(node, work)
+            usual = self._usual(node) if ann != NOTHING else 0.0
+            found.append(Layer(node.name, node.op_type, "input", ann, events, fixed, usual_macs=usual))
         return found
+
+    def _once(self, node: NodeProto, work: Work) -> tuple[Work, Work, Work]:
+        """ANN, events, fixed: where events reach an operator too, the steps' row holds the trained network's part."""
+        return (NOTHING if node.name in self._stepped else work), NOTHING, work
+
+    @cached_property
+    def _stepped(self) -> set[str]:
+        """Operators that are evaluated at each step."""
+        nodes = [receiver.node for receiver in self.wiring.receivers if receiver.kind != "direct"]
+        return {_plain(node) for node in [*nodes, *(node for node, _ in self.wiring.linear)]}
 
     def _received(self, receiver: Receiver) -> Layer:
         node, tensor = receiver.node, receiver.tensor
@@ -194,8 +207,8 @@ class Counting:
 
 
 def _of_values(receiver: Receiver, operations: float) -> Work:
-    """Values are multiplied by weights; into a sum they are added."""
-    return Work(adds=operations) if receiver.kind == "sum" else Work(macs=operations, fetches=operations)
+    """Values are multiplied by weights; elsewhere they are added."""
+    return Work(macs=operations, fetches=operations) if receiver.kind == "weights" else Work(adds=operations)
 
 
 def _plain(node: NodeProto) -> str:

@@ -6,7 +6,6 @@ from typing import Any
 
 from onnx import NodeProto
 
-from spikec.errors import ModelError
 from spikec.ledger.operations import WEIGHTED
 from spikec.runtime.parts import Parts
 
@@ -23,8 +22,8 @@ class Receiver:
     """Something that does one operation for each weight that an event, or a value, meets.
 
     Attributes:
-        kind: ``weights``; ``sum``: a pooling or reduction; ``direct``: events that reach an estimate past no weights.
-        node: the operator (of ``direct``: the integrator).
+        kind: ``weights``; ``sum``: a pooling or reduction; ``direct``: what is added past no weights.
+        node: the operator, or the integrator.
         tensor: what it receives at each step.
         leaves: where that comes from: events of neurons, or tensors of values that are no events.
         spikes: whether all of it are events of neurons whose size the clock tells.
@@ -113,13 +112,11 @@ class Wiring:
         return node.op_type in PASSING
 
     def _receive(self, node: NodeProto, positions: list[int]) -> None:
-        if len(positions) > 1:
-            raise ModelError(
-                f"node '{node.name}' ({node.op_type}) receives events at {len(positions)} inputs, which the energy "
-                "ledger does not count; write the second one as an Add behind it"
-            )
-        kind = "weights" if node.op_type in WEIGHTED else "sum"
-        self._add(kind, node, node.input[positions[0]])
+        """An operator has weights for one input; what else arrives is added to its output (the C of a Gemm)."""
+        first, *others = positions
+        self._add("weights" if node.op_type in WEIGHTED else "sum", node, node.input[first])
+        for position in others:
+            self._add("direct", node, node.input[position])
 
     def _integrate(self, node: NodeProto) -> None:
         """Events that pass no weights are received by the estimate itself; values are added by the integrator."""

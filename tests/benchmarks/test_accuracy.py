@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import spikec
 from benchmarks.accuracy import __main__ as command
 from benchmarks.accuracy import converters, own
 from benchmarks.accuracy.networks import Network
@@ -20,6 +21,7 @@ from benchmarks.accuracy.table import behind, markdown
 from benchmarks.configuration import Configuration
 from benchmarks.datasets import VARIABLE, Images
 from spikec.errors import EnvironmentMissing, ModelError, UsageError
+from spikec.ledger import ledger
 from tests.models.graphs import normal, parse
 from tests.models.tiny import between, mlp, samples
 
@@ -74,8 +76,6 @@ def test_a_binary_network_does_one_addition_for_each_weight_and_step(subject):
 
 
 def spikec_level(subject, **chosen):
-    import spikec
-
     return spikec.prepare(subject.model, calibration=subject.images.calibration, **chosen).levels.neurons
 
 
@@ -112,6 +112,15 @@ def test_synapses_of_every_kind_of_operator(many):
     assert found["depthwise"].sources == found["shortcut"].sources == {first: 1}
     assert found["point"].sources == {second: 1}
     assert found["head"].sources == {first: 1, second: 1}  # both events of the sum go on
+
+
+def test_the_ledger_counts_the_same_multiply_accumulates(many):
+    x = np.random.default_rng(0).standard_normal((4, 4, 6, 6)).astype(np.float32)
+    prepared = spikec.prepare(many, calibration=x)
+    synapses = Synapses.of(prepared.levels.neurons, {"x": x[:1]})
+    found = ledger(prepared.compile(steps=2), x)
+    assert found.usual_macs == synapses.macs
+    assert {layer.name: layer.usual_macs for layer in found.layers} == {w.name: w.macs for w in synapses.weights}
 
 
 def test_operations_sum_where_neurons_meet(many):

@@ -190,3 +190,40 @@ def test_sliced_padded_and_reshaped_events_keep_their_places():
     artifact = compiled(text, x, w=normal(4, 3), **given)
     head = layers_of(ledger(artifact, x))["head"]
     assert head.events.accumulates == pytest.approx(3 * streamed(artifact, x)["act"][..., 2:].sum() / 5)
+
+
+def test_an_operator_that_input_and_events_reach_runs_before_the_steps_too():
+    text = """g (float[N, 6] x) => (float[N, 2] y) { [act] a = Relu(x) [first] b = MatMul(a, v)
+        [sum] c = Add(x, b) [head] y = MatMul(c, w) }"""
+    x = normal(5, 6)
+    found = ledger(compiled(text, x, v=normal(6, 6), w=normal(6, 2)), x)
+    before, behind = (layer for layer in found.layers if layer.name == "head")
+    assert (before.kind, behind.kind) == ("input", "weights")
+    assert before.ann == Work() and before.snn == behind.ann == Work(macs=12, fetches=12)
+    assert found.ann.macs == found.usual_macs == 36 + 12
+    assert sum(entry.ann.adds for entry in found.rest) == 6
+
+
+def test_the_addend_of_a_gemm_is_added():
+    text = """g (float[N, 6] x) => (float[N, 6] y) {
+        [one] a = Relu(x) [two] b = Sigmoid(x) [head] y = Gemm(a, w, b) }"""
+    x = normal(5, 6)
+    artifact = compiled(text, x, w=normal(6, 6))
+    sent, (weights, direct) = streamed(artifact, x), ledger(artifact, x).layers
+    assert weights.events.accumulates == pytest.approx(6 * sent["one"].sum() / 5)
+    assert (direct.kind, direct.sources) == ("direct", ("two",))
+    assert direct.events.accumulates == pytest.approx(sent["two"].sum() / 5)
+
+
+def test_overlapping_windows_take_the_mean():
+    text = """g (float[N, 2, 8, 8] x) => (float[N, 3] y) { [act] a = Relu(x)
+        [pool] b = AveragePool<kernel_shape = [3, 3], strides = [2, 2], pads = [1, 1, 1, 1]>(a)
+        [flat] c = Flatten(b) [head] y = Gemm(c, w) }"""
+    x = normal(8, 2, 8, 8)
+    artifact = compiled(text, x, w=normal(32, 3))
+    events = streamed(artifact, x)["act"]
+    exact = brute_force(events, 4, 3, 2, 1, 1, 2, 2) / len(x)
+    pool = layers_of(ledger(artifact, x))["pool"]
+    # 16 windows of 9 places on 64 values, at the border places outside of the image counted: 2.25 for 1, 2 or 4
+    assert pool.events.accumulates == pytest.approx(events.sum() / len(x) * 2.25)
+    assert exact <= pool.events.accumulates <= 1.25 * exact

@@ -18,7 +18,9 @@ class OutputSums:
         for name, reference in references.items():
             self._rooted[name] = bool(np.issubdtype(reference.dtype, np.floating))
             sums = self._sums.setdefault(name, np.zeros((2, self.steps)))
-            sums[:, t - 1] += _squares(outputs[name], reference) if self._rooted[name] else _counts(outputs[name], reference)
+            sums[:, t - 1] += (
+                _squares(outputs[name], reference) if self._rooted[name] else _counts(outputs[name], reference)
+            )
 
     def distances(self) -> dict[str, np.ndarray]:
         """(T,) by output; absolute where the reference is zero."""

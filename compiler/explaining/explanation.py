@@ -65,7 +65,9 @@ class Explanation:
         worst, end = self.ranking[0], max(self.outputs.values(), key=lambda course: float(course[-1]))[-1]
         share = self.shares.get(worst, 0.0)
         if share <= 0:
-            return f"no single neuron is to blame: the outputs lie {end:.2g} from the model's, and none made ideal helps"
+            return (
+                f"no single neuron is to blame: the outputs lie {end:.2g} from the model's, and none made ideal helps"
+            )
         return (
             f"'{worst}' costs the most, {100 * share:.0f} % of the squared distance of the outputs ({end:.2g} after "
             f"{self.steps} steps): {self.advice[worst]}"
@@ -98,7 +100,9 @@ class Explanation:
         writer.writerow(["neuron", "t", *OVER_TIME])
         for row, name in enumerate(self.names):
             for t in range(self.steps):
-                writer.writerow([name, t + 1, *(repr(float(getattr(self.figures, what)[row, t])) for what in OVER_TIME)])
+                writer.writerow(
+                    [name, t + 1, *(repr(float(getattr(self.figures, what)[row, t])) for what in OVER_TIME)]
+                )
         write_bytes(text.getvalue().encode(), Path(path))
 
     def _row(self, row: int, neuron: StoredNeuron) -> dict[str, Any]:

@@ -120,7 +120,9 @@ def _samples(data: Any, source: Source, samples: int | None) -> tuple[Dataset, i
     used = count - count % fixed if fixed else count
     if not used:
         raise UsageError(f"the model has a fixed batch of {fixed}; give so many samples or more, not {count}")
-    warnings = [f"the model has a fixed batch of {fixed}: {used} of {count} samples are looked at"] if used < count else []
+    warnings = (
+        [f"the model has a fixed batch of {fixed}: {used} of {count} samples are looked at"] if used < count else []
+    )
     return Dataset(given.head(used), origin=given.origin), fixed, warnings
 
 
@@ -147,8 +149,8 @@ def _follow(
 
 def _floor_warnings(floor: Mapping[str, float]) -> list[str]:
     return [
-        f"'{name}' lies {value:.2g} from the model's even without time, every neuron read as its f (quantisation or half "
-        "precision): no neuron is to blame for that"
+        f"'{name}' lies {value:.2g} from the model's even without time, every neuron read as its f (quantisation or "
+        "half precision): no neuron is to blame for that"
         for name, value in floor.items()
         if not value <= FLOOR
     ]

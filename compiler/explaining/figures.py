@@ -10,13 +10,16 @@ from spikec.explaining.neurons import StoredNeuron
 from spikec.explaining.watching import Firing
 
 Tensor = torch.Tensor
-CAUSES = ("saturated", "dead", "resolution", "late")
+# of an element's own error: f lies beyond its reach, which keeps v nearer to the ANN's activation than f is; f lies
+# beyond its reach to its harm; it was silent although it should not have been; it is nearer than its last event could
+# bring it; none of these: it was still on its way
+CAUSES = ("misled", "saturated", "dead", "resolution", "late")
 _ROUNDING = 1e-5  # of a reach: what float32 loses in summing a schedule
 
 
 @dataclass(frozen=True)
 class Figures:
-    """Arrays (neurons, T), the neurons in topological order; ``causes`` is (neurons, 4), in the order of ``CAUSES``.
+    """Arrays (neurons, T), the neurons in topological order; ``causes`` is (neurons, 5), in the order of ``CAUSES``.
 
     ``distance``, ``inherited`` and ``own`` are relative to the L2 norm of the ANN's activation (absolute where that is
     zero): of what the neurons behind see of v(t) from that activation; of f at the input received from it; and of the
@@ -62,15 +65,15 @@ class FigureSums:
             self._start[name], self._sent[name] = firing.before, torch.zeros_like(firing.f, dtype=torch.bool)
         fires = firing.event != 0
         self._sent[name] = self._sent[name] | fires
-        last = firing.t == self.steps
+        last, ann = firing.t == self.steps, self._ann[name]
         start, table = (self._start[name], firing.neuron.eta) if last else (firing.v, firing.neuron.eta[firing.t :])
-        saturated = out_of_reach(firing, start, table)
+        saturated = out_of_reach(firing.neuron, firing.f, start, firing.amplitude, table)
         dead = ~self._sent[name] & self._is_away(firing)
-        ann = self._ann[name]
         self.errors[:, row, t] += [_power(firing.seen - ann), _power(firing.f - ann), _power(firing.seen - firing.f)]
         self.counts[:, row, t] += [float(mask.sum()) for mask in (saturated, dead, fires)]
         if last:
-            self.causes[row] += _by_cause(firing, saturated, dead)
+            misled = saturated & ((firing.seen - ann).abs() <= (firing.f - ann).abs())
+            self.causes[row] += _by_cause(firing, saturated, misled, dead)
 
     def figures(self) -> Figures:
         """The figures over all batches so far."""
@@ -88,36 +91,39 @@ class FigureSums:
         return (self._ann[name] - self._start[name]).abs() > smallest * firing.amplitude
 
 
-def out_of_reach(firing: Firing, start: Tensor, eta: np.ndarray) -> Tensor:
-    """The elements whose f no events of the step sizes ``eta`` can reach from ``start``.
+def out_of_reach(
+    neuron: StoredNeuron, target: Tensor, start: Tensor, amplitude: Tensor, eta: np.ndarray | None = None
+) -> Tensor:
+    """The elements of ``target`` that no events of the step sizes ``eta`` (by default all) can reach from ``start``.
 
     Events are signed: within amplitude * sum(eta); under forgetting (``subgradient``) between what is left of ``start``
     and that with every event. Graded events have no bound.
     """
-    if firing.neuron.graded:
-        return torch.zeros_like(firing.f, dtype=torch.bool)
-    if firing.neuron.forgets:
+    eta = neuron.eta if eta is None else eta
+    if neuron.graded:
+        return torch.zeros_like(target, dtype=torch.bool)
+    if neuron.forgets:
         kept = float(np.prod(1 - eta))
         low = kept * start
-        high = low + (1 - kept) * firing.amplitude
+        high = low + (1 - kept) * amplitude
     else:
-        way = float(eta.sum()) * firing.amplitude
+        way = float(eta.sum()) * amplitude
         low, high = start - way, start + way
-    slack = _ROUNDING * torch.maximum(firing.f.abs(), firing.amplitude * float(firing.neuron.eta.sum()))
-    return (firing.f > high + slack) | (firing.f < low - slack)
+    slack = _ROUNDING * torch.maximum(target.abs(), amplitude * float(neuron.eta.sum()))
+    return (target > high + slack) | (target < low - slack)
 
 
-def _by_cause(firing: Firing, saturated: Tensor, dead: Tensor) -> list[float]:
-    """The squared own error of the last step, by cause: the first that holds of an element counts.
-
-    Out of reach; silent although it should not be; nearer than a last event can bring it; none of these: it was still
-    on its way.
-    """
+def _by_cause(firing: Firing, saturated: Tensor, misled: Tensor, dead: Tensor) -> list[float]:
+    """The squared own error of the last step in the order of ``CAUSES``; the first that holds of an element counts."""
     error = firing.seen - firing.f
-    near = error.abs() <= float(firing.neuron.eta[firing.neuron.eta > 0][-1]) * firing.amplitude * (1 + _ROUNDING)
+    last = float(firing.neuron.eta[firing.neuron.eta > 0][-1])
+    near = error.abs() <= last * firing.amplitude * (1 + _ROUNDING)
     near = torch.zeros_like(near) if firing.neuron.graded else near
-    masks = saturated, dead & ~saturated, near & ~dead & ~saturated, ~(near | dead | saturated)
-    return [_power(error[mask.expand_as(error)]) for mask in masks]
+    left, squares = torch.ones_like(near), []
+    for mask in (misled, saturated, dead, near, left):
+        squares.append(_power(error[left & mask]))
+        left = left & ~mask
+    return squares
 
 
 def _power(value: Tensor) -> float:

@@ -1,10 +1,10 @@
 """Which neurons the error of the outputs comes from: each is made ideal in its turn, and the artifact run again.
 
 The largest distance names the deepest neuron, which inherits, and the largest own error may be one that moves nothing.
-So the artifact runs through all its steps twice more for each neuron: with this one ideal, v(t) = f(x(t)) from the first
-step on, and all others as they are; and with all others ideal and this one as it is. The first tells what it costs,
-together with the unrest that it causes behind it; the second what it costs alone, which tells a cause from a neuron that
-only does not keep up with one. The share is the mean of both (of two neurons that is their Shapley value).
+So the artifact runs through all its steps twice more for each neuron: with this one ideal, v(t) = f(x(t)) from the
+first step on, and all others as they are; and with all others ideal and this one as it is. The first tells what it
+costs, together with the unrest that it causes behind it; the second what it costs alone, which tells a cause from a
+neuron that only does not keep up with one. The share is the mean of both (of two neurons that is their Shapley value).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -38,6 +38,8 @@ def shares(
     The distance is that of the sums which outputs and readout take, after all T steps: the mean of the squares of their
     relative distances. 0 for all where no distance is left.
     """
+    if not candidates:
+        return {}
     activations, trained = steps.trained(batch)
     everyone = {name: _bounds(values) for name, values in activations.items()}
     whole = _squared(steps, batch, trained.sums)

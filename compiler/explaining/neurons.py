@@ -68,7 +68,7 @@ def neuron_nodes(parts: Parts) -> dict[str, NodeProto]:
 
 
 def arguments_of(node: NodeProto) -> int:
-    """How many inputs of a neuron's node are those of f: v, eta and the amplitude follow, and theta where it has one."""
+    """How many inputs of a neuron's node are those of f; v, eta and the amplitude follow, and theta if it has one."""
     return len(node.input) - (4 if "Ternary" in node.op_type.partition("_")[0] else 3)
 
 

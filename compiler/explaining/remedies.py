@@ -21,11 +21,12 @@ def advice(neurons: Sequence[StoredNeuron], figures: Figures, options: Mapping[s
 def _sentence(neuron: StoredNeuron, rows: Mapping[str, int], figures: Figures, options: Mapping[str, Any]) -> str:
     row = rows[neuron.name]
     own, inherited = figures.own[row, -1], figures.inherited[row, -1]
-    if not (inherited > max(EXACT, INHERITS * own) and neuron.sources):
+    misled = own > EXACT and CAUSES[int(figures.causes[row].argmax())] == "misled"
+    if not neuron.sources or not (misled or inherited > max(EXACT, INHERITS * own)):
         return _own_part(neuron, row, figures, options)
     worst = max(neuron.sources, key=lambda name: float(np.nan_to_num(figures.distance[rows[name], -1])))
     told = f"inherits {inherited:.2g} and adds {own:.2g}, look at '{worst}' before it first{_one_neuron(options)}"
-    return told if own <= EXACT else f"{told}; its own part: {_own_part(neuron, row, figures, options)}"
+    return told if misled or own <= EXACT else f"{told}; its own part: {_own_part(neuron, row, figures, options)}"
 
 
 def _own_part(neuron: StoredNeuron, row: int, figures: Figures, options: Mapping[str, Any]) -> str:

@@ -149,8 +149,8 @@ def _follow(
 
 def _floor_warnings(floor: Mapping[str, float]) -> list[str]:
     return [
-        f"'{name}' lies {value:.2g} from the model's even without time, every neuron read as its f (quantisation or half "
-        "precision): no neuron is to blame for that"
+        f"'{name}' lies {value:.2g} from the model's even without time, every neuron read as its f (quantisation or "
+        "half precision): no neuron is to blame for that"
         for name, value in floor.items()
         if not value <= FLOOR
     ]

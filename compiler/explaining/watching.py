@@ -1,9 +1,9 @@
 """An artifact taken through its steps with an eye on every neuron, some of which may be made ideal.
 
-An ideal neuron says f of what it has received, at once and exactly: v(t) = f(x(t)). By exactness (x = A(v), docs/design.md)
-a single step in which all neurons are ideal computes the trained network, from the artifact's own weights.
-Over several steps an ideal neuron stays within bounds: a quotient whose divisor is still near 0 would say numbers beside
-which float32 forgets all others.
+An ideal neuron says f of what it has received, at once and exactly: v(t) = f(x(t)). By exactness (x = A(v), see
+docs/design.md) a single step in which all neurons are ideal computes the trained network, from the artifact's weights.
+Over several steps an ideal neuron stays within bounds: a quotient whose divisor is still near 0 would say numbers
+beside which float32 forgets all others.
 """
 
 import math
@@ -66,7 +66,8 @@ class WatchedSteps(Stepwise):
     def __init__(self, parts: Parts) -> None:
         self.neurons = stored_neurons(parts)
         self._known = {neuron.name: neuron for neuron in self.neurons}
-        self._now, self._look = 0, _ignore
+        self._now = 0
+        self._look: Look = _ignore
         self._ideal: Mapping[str, Bounds] = {}
         backend = _HookedBackend(parts, self._fire)
         stored = {name: f"{name}/offset" for name in self._known}

@@ -12,9 +12,7 @@ def with_amplitude(artifact: onnx.ModelProto, neuron: str, factor: float) -> onn
     return _changed(artifact, f"{neuron}/amplitude", lambda amplitude: amplitude * factor)
 
 
-def _changed(
-    artifact: onnx.ModelProto, name: str, change: Callable[[np.ndarray], np.ndarray]
-) -> onnx.ModelProto:
+def _changed(artifact: onnx.ModelProto, name: str, change: Callable[[np.ndarray], np.ndarray]) -> onnx.ModelProto:
     copy = onnx.ModelProto()
     copy.CopyFrom(artifact)
     tensor = next(tensor for tensor in copy.graph.initializer if tensor.name == name)

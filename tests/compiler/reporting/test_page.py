@@ -69,11 +69,7 @@ def test_the_page_stands_alone(page):
 
 def test_the_page_says_what_the_check_said(page):
     _, text = page
-    assert (
-        "<strong>FAILED</strong>" in text
-        and "relative_l2" in text
-       
-    )
+    assert "<strong>FAILED</strong>" in text and "relative_l2" in text
     for heading in ("Over time", "Where the error comes from", "The graph before and after", "Spikes", "Energy"):
         assert f"<h2>{heading}</h2>" in text
     assert text.count("<svg") == 5, "agreement, distance over t, heat map, raster, rates"

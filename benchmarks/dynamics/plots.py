@@ -15,7 +15,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLOURS = {0.6: "#1f5fa8", 0.75: "#2f8f4e", 0.9: "#d1701f"}  # by ratio
-STYLES = (("#8a8a8a", "v", "--"), ("#55a0d8", "s", "--"), ("#2f8f4e", "D", "-"), ("#1f5fa8", "o", "-"))
+STYLES = (
+    ("#8a8a8a", "v", "--"),
+    ("#55a0d8", "s", "--"),
+    ("#2f8f4e", "D", "-"),
+    ("#d1701f", "^", "-"),
+    ("#1f5fa8", "o", "-"),
+)
 
 
 def one_neuron(path: Path, steps: int) -> None:

@@ -84,8 +84,8 @@ def test_amplitudes_are_those_of_the_default_preset_where_it_is_measured(subject
 
 def test_each_configuration_chooses_other_amplitudes(subject, monkeypatch):
     monkeypatch.setattr(layerwise, "ENOUGH", 1)  # else the few images here give no channel an offset
-    found = [amplitudes.measure(c, subject, [2])[2].distance for c in amplitudes.CONFIGURATIONS]
-    assert len(set(found)) == len(amplitudes.CONFIGURATIONS) == 4
+    found = [amplitudes.measure(c, subject, [4])[4].distance for c in amplitudes.CONFIGURATIONS]  # T = 2: no start
+    assert len(set(found)) == len(amplitudes.CONFIGURATIONS) == 5
 
 
 def test_pictures_and_figures(subject, tmp_path, monkeypatch):

@@ -93,7 +93,7 @@ def _curves(content: Content) -> list[str]:
     drawn = [_of_output(name, kinds[name], found) for name, found in by_output.items() if len(content.result.steps) > 1]
     if content.explanation is not None:
         lines = {name: _over_time(course) for name, course in content.explanation.outputs.items()}
-        drawn.append(pictures.curves(lines, None, "", "distance from the trained network at step t"))
+        drawn.append(pictures.curves(lines, None, "", "distance at step t"))
     return drawn
 
 

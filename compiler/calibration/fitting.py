@@ -23,7 +23,6 @@ MOST_SAMPLES = 256
 MEMORY = 1.5e9  # bytes of activations held at once
 MOST_MEMORY = 8e9  # the same where a single sample takes more
 BATCH = 16
-PROBED = 2  # samples whose memory is looked at: one alone not every network takes
 MOST_SHARE = 1.15  # of the range: somewhat beyond it, for inputs that overshoot before they settle
 CANDIDATES = 10
 STEPS_FROM_MEAN = 3  # with fewer a neuron that starts from its mean seldom gets away from it, and says nothing
@@ -96,7 +95,7 @@ def affordable(
 
     A run holds the tensors that are still needed at all of its steps.
     """
-    first = next(data.batches(PROBED, fixed=fixed_batch))
+    first = next(data.batches(BATCH, fixed=fixed_batch))  # fewer samples than a fit runs on not every network takes
     size = fixed_batch or 1
     each = in_time.peak_bytes(first) / len(next(iter(first.values()))) * (steps + 1)
     if each * size > MOST_MEMORY:

@@ -101,8 +101,9 @@ def test_the_channel_that_falls_short_the_most_counts():
     """Half of each column is the amplitude, three quarters are in reach: of 6, 2 and 0."""
     data = np.float32([[3, 1, 0], [6, 2, 0]])
     _, row = compiled("Relu(x)", data, range_per="channel", range_rule="percentile:50")
-    assert row["shortfall"] == pytest.approx(6 - 1.5 * 3, abs=1.5 * 6 / BINS)
-    assert row["reach"] == pytest.approx(4.5, abs=1.5 * 6 / BINS) and row["saturates"]
+    bin_ = 1.5 * 6 / BINS + 1e-6  # and what the float32 table rounds
+    assert row["shortfall"] == pytest.approx(6 - 1.5 * 3, abs=bin_)
+    assert row["reach"] == pytest.approx(4.5, abs=bin_) and row["saturates"]
 
 
 def test_the_reach_of_integrate_and_fire_is_its_amplitude():

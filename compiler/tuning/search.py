@@ -61,7 +61,7 @@ class _Search:
 
     def __init__(self, prepared: "Prepared", options: Options) -> None:
         self.prepared, self.options = prepared, options
-        self.space = Space(prepared.network.neurons.values(), options.steps)
+        self.space = Space(prepared.network.neurons.values(), options.steps, ternary=options.dead_zone > 0)
         self.in_time = NetworkInTime(prepared.network)
         self.fitting, self.judging, self.confirming = split_batches(
             self.in_time, prepared.data, options.steps, prepared.fixed_batch

@@ -33,8 +33,8 @@ class Space:
     The reach is left alone: amplitudes are fitted, and it is their product with the reach that counts.
     """
 
-    def __init__(self, neurons: Iterable[Neuron], steps: int) -> None:
-        """``neurons``: of the network, whose kinds have a dead zone each; ``steps``: T."""
+    def __init__(self, neurons: Iterable[Neuron], steps: int, ternary: bool = True) -> None:
+        """``neurons``: of the network, whose kinds have a dead zone each; ``steps``: T; binary ones stay binary."""
         ratio, stagger, share = fitted_ratio(steps), fitted_stagger(steps), least_share("fit", steps)
         preset = PRESETS["default"]
         early = parse_early(preset.early_dead_zone)
@@ -44,7 +44,7 @@ class Space:
             "stagger": Axis(stagger, 0.0, max(1.0, steps - 1.0)),
             "share": Axis(share, share / 2, min(1.0, share * 2)),
             "correction": Axis(preset.correction, 0.0, 1.0),
-            "theta": Axis(preset.dead_zone, 0.3, 0.6),
+            **({"theta": Axis(preset.dead_zone, 0.3, 0.6)} if ternary else {}),
             **{f"theta {kind}": Axis(early.get(kind, preset.dead_zone), 0.2, 0.6) for kind in self.kinds},
         }
 
@@ -66,7 +66,7 @@ class Space:
         return {
             "schedule": f"geometric:ratio={point['ratio']:.4g},stagger={point['stagger']:.4g}",
             "correction": round(point["correction"], 2),
-            "dead_zone": round(point["theta"], 3),
+            **({"dead_zone": round(point["theta"], 3)} if "theta" in point else {}),
             "range_rule": f"fit:{point['share']:.4g}",
             "early_dead_zone": ",".join(f"{kind}={point[f'theta {kind}']:.3g}" for kind in self.kinds),
         }

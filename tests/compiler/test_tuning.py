@@ -47,6 +47,16 @@ def test_the_first_trial_is_the_preparation_itself(tuning, prepared):
     assert all(np.isfinite(trial.distance) and trial.distance > 0 for trial in tuning.trials)
 
 
+def test_binary_neurons_stay_binary():
+    """A dead zone of 0 is what the hardware asks for, and nothing to be searched."""
+    binary = ready(dead_zone=0.0)
+    found = binary.tune(steps=4, trials=6, budget=600)
+    assert all(set(trial.settings) == SETTINGS - {"dead_zone"} for trial in found.trials[1:])
+    artifact = binary.compile(tuning=found)
+    assert artifact.recurrent.dead_zones == {}
+    assert Session(artifact.model).run(network("deep").feeds(4, seed=70)).rate == 1
+
+
 def test_a_number_of_trials_gives_the_same_twice(tuning):
     again = ready().tune(steps=4, trials=6, budget=600)
     assert again.as_dict() == tuning.as_dict()

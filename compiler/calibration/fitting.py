@@ -67,9 +67,15 @@ def fit_amplitudes(
     offset = {network.neurons[n].output: f.offset.numpy() for n, f in fit.fitted.items() if f.offset.any()}
     initial = {**seen.initial, **{network.neurons[n].output: f.initial.numpy() for n, f in fit.fitted.items()}}
     spread = {name: spread_of(stats, initial[name]) for name, stats in seen.statistics.items()}
-    amplitude = {**seen.amplitude, **amplitude}
-    found = replace(seen, amplitude=amplitude, offset=offset, errors=errors, corrections=corrections)
-    return replace(found, initial=initial, spread=spread)
+    return replace(
+        seen,
+        initial=initial,
+        spread=spread,
+        amplitude={**seen.amplitude, **amplitude},
+        offset=offset,
+        errors=errors,
+        corrections=corrections,
+    )
 
 
 def layerwise_fit(

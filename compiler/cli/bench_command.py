@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.progress import Progress as Bar
 
-from spikec.cli.arguments import Artifact, Json
+from spikec.cli.arguments import Artifact, Backend, Device, Evaluation, Json, Precision
 from spikec.cli.output import number, print_json, print_table, progress_bar
 from spikec.cli.run_command import check_engine
 
@@ -24,10 +24,10 @@ def bench(
         int | None, typer.Option(help="Samples in a run (1, or as many as --data has).", min=1, **_HIDE)
     ] = None,
     data: Annotated[Path | None, typer.Option(help="An .npz with one array per input; else random.", **_HIDE)] = None,
-    backend: Annotated[str, typer.Option(help="torch or onnxruntime.")] = "torch",
-    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
-    precision: Annotated[str, typer.Option(help="float32, float64 or bfloat16 (see docs/runtime.md).")] = "float32",
-    evaluation: Annotated[str, typer.Option(help="auto, layers or steps (see docs/runtime.md).")] = "auto",
+    backend: Backend = "torch",
+    device: Device = "cpu",
+    precision: Precision = "float32",
+    evaluation: Evaluation = "auto",
     runs: Annotated[int, typer.Option(help="Runs that count, after a first one that does not.", min=1)] = 5,
     as_json: Json = False,
 ) -> None:

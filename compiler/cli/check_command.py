@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spikec.cli.arguments import Artifact, Model
+from spikec.cli.arguments import Artifact, Backend, Device, Evaluation, Model, Precision
 from spikec.cli.run_command import check_engine, parse_steps
 from spikec.errors import UsageError
 
@@ -56,11 +56,11 @@ def check(
     allow_loosen: Annotated[
         bool, typer.Option("--allow-loosen", help="With --update: loosen thresholds that are missed.", **_HIDE)
     ] = False,
-    backend: Annotated[str, typer.Option(help="torch or onnxruntime.")] = "torch",
-    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
+    backend: Backend = "torch",
+    device: Device = "cpu",
     provider: Annotated[str, typer.Option(help="onnxruntime's, for the trained network.")] = "CPUExecutionProvider",
-    precision: Annotated[str, typer.Option(help="float32, float64 or bfloat16 (see docs/runtime.md).")] = "float32",
-    evaluation: Annotated[str, typer.Option(help="auto, layers or steps (see docs/runtime.md).")] = "auto",
+    precision: Precision = "float32",
+    evaluation: Evaluation = "auto",
     batch_size: Annotated[
         int | None, typer.Option(help="Samples read and evaluated at once (64).", min=1, **_HIDE)
     ] = None,

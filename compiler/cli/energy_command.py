@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from spikec.cli.arguments import Artifact, Json
+from spikec.cli.arguments import Artifact, Device, Json
 from spikec.cli.output import number, print_json, print_table, progress_bar
 
 _HIDE = {"show_default": False}
@@ -20,7 +20,7 @@ def energy(
         str, typer.Option(help="Prices: float32, float16, int8, float32-sram or float32-dram (see docs/energy.md).")
     ] = "float32",
     steps: Annotated[int | None, typer.Option("--steps", "-T", help="Time steps; all by default.", **_HIDE)] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
+    device: Device = "cpu",
     batch_size: Annotated[
         int | None, typer.Option(help="Samples evaluated at once; by default what suits.", min=1, **_HIDE)
     ] = None,
@@ -36,8 +36,14 @@ def energy(
     read_manifest(model, artifact)  # a file that is no artifact is called by its name
     with progress_bar(show=not as_json) as bar:
         task = bar.add_task("counting", total=None)
-        told = lambda done, total: bar.update(task, completed=done, total=total)  # noqa: E731
-        found = ledger(model, data, steps=steps, batch_size=batch_size, device=device, progress=told)
+        found = ledger(
+            model,
+            data,
+            steps=steps,
+            batch_size=batch_size,
+            device=device,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
     summary = sentence(found, found.energy(prices))
     if as_json:
         print_json({"artifact": artifact, "preset": prices.name, "summary": summary, **found.as_dict()})

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from spikec.cli.arguments import Artifact, Json
+from spikec.cli.arguments import Artifact, Backend, Device, Evaluation, Json, Precision
 from spikec.cli.exits import report_exits
 from spikec.cli.output import number, print_json, print_table, progress_bar
 from spikec.errors import UsageError
@@ -35,10 +35,10 @@ def run(
             **_HIDE,
         ),
     ] = None,
-    backend: Annotated[str, typer.Option(help="torch or onnxruntime.")] = "torch",
-    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
-    precision: Annotated[str, typer.Option(help="float32, float64 or bfloat16 (see docs/runtime.md).")] = "float32",
-    evaluation: Annotated[str, typer.Option(help="auto, layers or steps (see docs/runtime.md).")] = "auto",
+    backend: Backend = "torch",
+    device: Device = "cpu",
+    precision: Precision = "float32",
+    evaluation: Evaluation = "auto",
     batch_size: Annotated[
         int | None, typer.Option(help="Samples evaluated at once; by default what suits.", min=1, **_HIDE)
     ] = None,

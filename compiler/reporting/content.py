@@ -11,13 +11,13 @@ from spikec.checking import CheckResult, Request
 from spikec.checking.streams import open_stream
 from spikec.errors import ModelError, UsageError
 from spikec.explaining import Explanation, explain
+from spikec.explaining.tracing import Told
 from spikec.frontends import Source, load_model
 from spikec.ledger import Ledger, ledger
 from spikec.reporting.graphs import Count, count, step_count
 from spikec.runtime import ArtifactError, InputError, Session, read_model
 
 SAMPLES = 32  # that errors by layer, events and energy are measured on
-Told = Callable[[str, int, int], None]
 
 
 @dataclass

@@ -38,12 +38,7 @@ class Drawing:
 
 @contextmanager
 def drawing(width: float, height: float, salt: str) -> Iterator[Drawing]:
-    """A picture of ``width`` x ``height`` inches; ``salt`` keeps the ids of several pictures in one page apart.
-
-    Raises:
-        EnvironmentMissing: matplotlib is not installed.
-    """
-    check_installed()
+    """A picture of ``width`` x ``height`` inches; ``salt`` keeps the ids of several pictures in one page apart."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 

@@ -13,10 +13,9 @@ from spikec.ledger import PRESETS, joules, sentence
 from spikec.reporting import pictures
 from spikec.reporting.content import Content
 from spikec.reporting.drawing import check_installed
-from spikec.reporting.photographs import Photograph, photographs
+from spikec.reporting.photographs import photographs
 
 WORST = 10  # layers in the table, of which the page gives advice for the first three
-_FIGURES = ("distance", "inherited", "own", "saturated", "dead", "rate")
 
 
 def render(content: Content) -> str:
@@ -58,7 +57,7 @@ def _parts(content: Content) -> dict[str, Any]:
         "raster": pictures.raster(content.spikes) if content.spikes else "",
         "rates": _rates(content),
         "energy": _energy(content),
-        "photographs": _photographs(content),
+        "photographs": photographs(content.result.disagreements),
         "notes": content.notes,
     }
 
@@ -121,7 +120,7 @@ def _layers(content: Content) -> list[dict[str, Any]]:
             "kind": kinds[name],
             "share": explanation.shares.get(name),
             "advice": explanation.advice[name],
-            **{what: explanation.at_end(name)[what] for what in _FIGURES},
+            **explanation.at_end(name),
         }
         for name in explanation.ranking[:WORST]
     ]
@@ -150,7 +149,3 @@ def _energy(content: Content) -> list[dict[str, str]]:
         memory = "counted" if energy.preset.with_memory else "left out"
         found.append({"preset": name, **costs, "memory": memory, "sentence": sentence(content.ledger, energy)})
     return found
-
-
-def _photographs(content: Content) -> list[Photograph]:
-    return photographs(content.result.disagreements)

@@ -1,16 +1,20 @@
 """The page of a check: what it says, that it needs nothing else, and what a browser makes of it."""
 
+import base64
+import io
 import re
 import shlex
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from onnx import helper
+from PIL import Image
 
 from spikec.cli.main import execute
 from spikec.reporting import drawing, pictures
-from spikec.reporting.graphs import count
-from spikec.reporting.photographs import SMALLEST, photographs
+from spikec.reporting.graphs import FEW, count
+from spikec.reporting.photographs import MOST, SMALLEST, photographs
 from tests.compiler.reporting.browser import browser
 from tests.models import tiny
 
@@ -139,6 +143,8 @@ def test_a_raster_shows_some_neurons_of_layers_spread_over_the_network():
 def test_nodes_are_counted_by_operator_and_the_rare_ones_together():
     found = count(tiny.cnn().graph.node)
     assert found.nodes == len(tiny.cnn().graph.node) == sum(number for _, number in found.operators)
+    many = [helper.make_node(f"Op{i}", [], []) for i in range(FEW + 5) for _ in range(2 if i < FEW else 1)]
+    assert count(many).operators == (*((f"Op{i}", 2) for i in range(FEW)), ("others", 5))
 
 
 class Found:
@@ -148,10 +154,16 @@ class Found:
         self.picture = picture
 
 
-@pytest.mark.parametrize("shape", [(3, 8, 8), (8, 8, 3), (1, 40, 20), (4, 300, 200)])
-def test_pictures_of_any_layout_are_shown(shape):
+@pytest.mark.parametrize(
+    ("shape", "size"),
+    [((3, 8, 8), (96, 96)), ((8, 8, 3), (96, 96)), ((1, 40, 20), (60, 120)), ((4, 300, 200), (107, 160))],
+)
+def test_pictures_of_any_layout_are_shown(shape, size):
     (shown,) = photographs([Found(np.random.default_rng(0).random(shape).astype(np.float32))])
-    assert shown.address.startswith("data:image/png;base64,") and SMALLEST > 0
+    kind, _, content = shown.address.partition(",")
+    with Image.open(io.BytesIO(base64.b64decode(content))) as picture:
+        assert kind == "data:image/png;base64" and SMALLEST <= max(picture.size) <= MOST
+        assert picture.size == size
 
 
 @pytest.mark.parametrize("picture", [None, np.zeros(5), np.zeros((7, 8, 9))])

@@ -43,8 +43,9 @@ class Options:
             a share of the maximum on that grows with T, or from S on: ``fit:S``.
         range_per: one amplitude for a ``tensor`` or one for each ``channel``.
         initial: v(0): ``zero``, the calibrated ``mean``, or ``fit``: for each channel the one of them that leaves the
-            smaller error, found with the amplitudes (``zero`` where these are not fitted); ``fit:KIND,...`` for
-            neurons of these kinds only. See ``spikec.initial_values``.
+            smaller error, found with the amplitudes (``zero`` where these are not fitted, and for all of them where
+            that saves outputs which end far off); ``fit:KIND,...`` for neurons of these kinds only. See
+            ``spikec.initial_values``.
         quantisation: what the quantised activations of a QDQ model become: ``staircase`` neurons, or ``drop``, nothing
             (but for the clipping of a quantiser that holds a Relu), which changes the outputs; a warning says how far.
         correction: share of the mean error of each channel, as a fit finds it, that is added to what the neurons behind

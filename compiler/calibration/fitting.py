@@ -1,13 +1,13 @@
 """The range rule ``fit``: what was observed, with the amplitudes that layer-wise calibration found."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 
 from spikec.calibration.data import Dataset
-from spikec.calibration.in_time import NetworkInTime
+from spikec.calibration.in_time import Course, NetworkInTime, distance
 from spikec.calibration.layerwise import LayerwiseFit
 from spikec.calibration.observation import Observation, spread_of
 from spikec.calibration.readout import fit_readout
@@ -25,6 +25,7 @@ MOST_MEMORY = 8e9  # the same where a single sample takes more
 BATCH = 16
 MOST_SHARE = 1.15  # of the range: somewhat beyond it, for inputs that overshoot before they settle
 CANDIDATES = 10
+LOST = 0.3  # relative L2 distance of the outputs from which on a fit is tried another way
 STEPS_FROM_MEAN = 3  # with fewer a neuron that starts from its mean seldom gets away from it, and says nothing
 
 
@@ -56,11 +57,11 @@ def fit_amplitudes(
     """
     if not network.neurons:
         return seen
-    fit = layerwise_fit(network, options, tables, seen, progress=progress)
-    batches = affordable(fit.in_time, data, options.steps, fixed_batch)
+    in_time = NetworkInTime(network)
+    batches = affordable(in_time, data, options.steps, fixed_batch)
     if not batches:
         return replace(seen, unfitted=_too_large(options.steps))
-    outputs = fit.fit(batches)
+    fit, outputs = run_fit(in_time, options, tables, seen, batches, progress=progress)
     corrections = fit_readout(network, outputs) if options.readout == "affine" else {}
     amplitude = {network.neurons[n].output: f.amplitude.numpy() for n, f in fit.fitted.items()}
     errors = {network.neurons[name].output: fitted.error for name, fitted in fit.fitted.items()}
@@ -78,18 +79,40 @@ def fit_amplitudes(
     )
 
 
+def run_fit(
+    in_time: NetworkInTime,
+    options: Options,
+    tables: Tables,
+    seen: Observation,
+    batches: Sequence[Mapping[str, np.ndarray]],
+    *,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[LayerwiseFit, dict[str, list[Course]]]:
+    """The fit that ``options`` ask for, run on ``batches``, with the courses of the network's outputs.
+
+    Every neuron does what is best for itself, and together they can still lose the outputs: those that start from
+    their mean send their news later, and a deep network may have no steps left to follow it. So where the outputs end
+    far off, all neurons start from zero once more, and what is nearer stays.
+    """
+    fit = layerwise_fit(in_time, options, tables, seen, progress=progress)
+    outputs = fit.fit(batches)
+    if not fit.starts or distance(outputs) <= LOST:
+        return fit, outputs
+    plain = layerwise_fit(in_time, replace(options, initial="zero"), tables, seen, progress=progress)
+    others = plain.fit(batches)
+    return (plain, others) if distance(others) < distance(outputs) else (fit, outputs)
+
+
 def layerwise_fit(
-    network: Network,
+    in_time: NetworkInTime,
     options: Options,
     tables: Tables,
     seen: Observation,
     *,
-    in_time: NetworkInTime | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> LayerwiseFit:
-    """The fit that ``options`` ask for, yet to be run; ``in_time`` saves resolving the network once more."""
+    """The fit that ``options`` ask for, yet to be run."""
     shares = np.geomspace(least_share(options.range_rule, options.steps), MOST_SHARE, CANDIDATES)
-    in_time = in_time or NetworkInTime(network)
     starts = fitted_kinds(options.initial) if options.steps >= STEPS_FROM_MEAN else ()
     return LayerwiseFit(in_time, *tables, seen, shares, options.correction, options.scales, starts, progress)
 

@@ -65,6 +65,13 @@ class NetworkInTime:
         return {name: values[name] for name in self.network.boundary if name in values}, peak
 
 
+def distance(outputs: dict[str, list[Course]]) -> float:
+    """Relative L2 distance of the outputs after the last step from the ANN's, over all outputs and batches."""
+    pairs = [(course[0].double(), course[-1].double()) for courses in outputs.values() for course in courses]
+    error = sum(float(((last - ann) ** 2).sum()) for ann, last in pairs)
+    return float((error / max(sum(float((ann**2).sum()) for ann, _ in pairs), 1e-30)) ** 0.5)
+
+
 def _through_time(graph: TorchGraph, inputs: Mapping[str, Course]) -> dict[str, Course]:
     length = max((len(course) for course in inputs.values()), default=1)
     steps = [graph({n: c[t] if len(c) > 1 else c[0] for n, c in inputs.items()}) for t in range(length)]

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spikec.calibration.fitting import layerwise_fit, split_batches
-from spikec.calibration.in_time import Course, NetworkInTime
+from spikec.calibration.fitting import run_fit, split_batches
+from spikec.calibration.in_time import NetworkInTime, distance
 from spikec.calibration.readout import corrected, fit_readout
 from spikec.errors import EnvironmentMissing, UsageError
 from spikec.options import Options, is_fit
@@ -91,17 +91,10 @@ class _Search:
     def _distance(self, settings: dict[str, str | float], batches: Batches) -> float:
         options = self.prepared.chosen(**{**_late(self.options), **settings})
         tables = tables_of(self.prepared.network, options)
-        fit = layerwise_fit(self.prepared.network, options, tables, self.prepared.seen, in_time=self.in_time)
-        fitted, outputs = fit.fit(self.fitting), fit.run(batches)
+        fit, fitted = run_fit(self.in_time, options, tables, self.prepared.seen, self.fitting)
+        outputs = fit.run(batches)
         affine = options.readout == "affine"
         return distance(corrected(outputs, fit_readout(self.prepared.network, fitted)) if affine else outputs)
-
-
-def distance(outputs: dict[str, list[Course]]) -> float:
-    """Relative L2 distance of the outputs after the last step from the ANN's, over all outputs and batches."""
-    pairs = [(course[0].double(), course[-1].double()) for courses in outputs.values() for course in courses]
-    error = sum(float(((last - ann) ** 2).sum()) for ann, last in pairs)
-    return float((error / max(sum(float((ann**2).sum()) for ann, _ in pairs), 1e-30)) ** 0.5)
 
 
 def _late(options: Options) -> dict[str, Any]:

@@ -6,8 +6,9 @@ import pytest
 import spikec
 from spikec.calibration import fitting
 from spikec.calibration.fitting import affordable
-from spikec.calibration.in_time import NetworkInTime
+from spikec.calibration.in_time import NetworkInTime, distance
 from spikec.errors import UsageError
+from spikec.tables import tables_of
 from tests.models import tiny
 from tests.models.graphs import normal, parse
 from tests.models.networks import network
@@ -83,3 +84,27 @@ def test_a_network_without_neurons_has_nothing_to_fit(name):
     case = network(name)
     artifact = spikec.compile(case.model, calibration=case.feeds(6), steps=STEPS)
     assert artifact.manifest["neurons"] == [] and artifact.recurrent.offsets == {}
+
+
+@pytest.mark.parametrize("steps", [3, 4])
+@pytest.mark.parametrize("lost", [0.0, 100.0])
+def test_outputs_that_end_far_off_are_fitted_from_zero_too_and_the_nearer_stays(monkeypatch, steps, lost):
+    """Each neuron alone is better off with its mean; the outputs need not be."""
+    monkeypatch.setattr(fitting, "LOST", lost)
+    x = tiny.images(40)
+    ready = {rule: spikec.prepare(tiny.cnn(), calibration=x, initial=rule) for rule in ("fit", "zero")}
+    rows, far = {}, {}
+    for rule in ready:
+        options = ready[rule].chosen(steps=steps)
+        tables = tables_of(ready[rule].network, options)
+        in_time = NetworkInTime(ready[rule].network)
+        fit = fitting.layerwise_fit(in_time, options, tables, ready[rule].seen)
+        far[rule] = distance(fit.fit([x]))
+        rows[rule] = {name: fitted.initial.tolist() for name, fitted in fit.fitted.items()}
+    options = ready["fit"].chosen(steps=steps)
+    in_time, tables = NetworkInTime(ready["fit"].network), tables_of(ready["fit"].network, options)
+    fit, outputs = fitting.run_fit(in_time, options, tables, ready["fit"].seen, [x])
+    nearer = "fit" if lost else min(far, key=far.__getitem__)
+    assert rows["fit"] != rows["zero"]
+    assert distance(outputs) == far[nearer]
+    assert {name: fitted.initial.tolist() for name, fitted in fit.fitted.items()} == rows[nearer]

@@ -6,7 +6,8 @@ import pytest
 
 import spikec
 from spikec.calibration import layerwise
-from spikec.calibration.fitting import MOST_SHARE, affordable, layerwise_fit
+from spikec.calibration.fitting import MOST_SHARE, affordable, layerwise_fit, run_fit
+from spikec.calibration.in_time import NetworkInTime
 from spikec.calibration.layerwise import SILENT
 from spikec.equivalence import relative_distance
 from spikec.onnx_session import run_model
@@ -46,8 +47,8 @@ def prepared(name, **options):
 def fit_of(ready, steps=STEPS):
     """The fit that the preparation compiles with, on the same batches, and the courses of the outputs."""
     options = ready.chosen(steps=steps)
-    fit = layerwise_fit(ready.network, options, tables_of(ready.network, options), ready.seen)
-    return fit, fit.fit(affordable(fit.in_time, ready.data, steps, ready.fixed_batch))
+    in_time, tables = NetworkInTime(ready.network), tables_of(ready.network, options)
+    return run_fit(in_time, options, tables, ready.seen, affordable(in_time, ready.data, steps, ready.fixed_batch))
 
 
 def outputs_over_time(artifact, feeds):
@@ -204,7 +205,11 @@ def test_progress_is_told_neuron_by_neuron():
     ready, told = prepared("deep"), []
     options = ready.chosen(steps=STEPS)
     fit = layerwise_fit(
-        ready.network, options, tables_of(ready.network, options), ready.seen, progress=lambda *pair: told.append(pair)
+        NetworkInTime(ready.network),
+        options,
+        tables_of(ready.network, options),
+        ready.seen,
+        progress=lambda *pair: told.append(pair),
     )
     fit.fit(list(ready.data.batches()))
     assert told == [(1, 3), (2, 3), (3, 3)]

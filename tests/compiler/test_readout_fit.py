@@ -7,14 +7,13 @@ import pytest
 import torch
 
 import spikec
-from spikec.calibration.fitting import affordable, layerwise_fit
-from spikec.calibration.in_time import NetworkInTime
+from spikec.calibration.fitting import affordable, run_fit
+from spikec.calibration.in_time import NetworkInTime, distance
 from spikec.calibration.readout import FEWEST, LEAST, MOST, corrected, fit_readout
 from spikec.lowering.network import Network
 from spikec.onnx_session import run_model
 from spikec.runtime import Session
 from spikec.tables import tables_of
-from spikec.tuning.search import distance
 from tests.models.networks import network
 
 SCALES, OFFSETS = np.array([0.5, 1.25, 2.0, 0.75]), np.array([0.5, -1.0, 0.0, 2.0])
@@ -28,9 +27,9 @@ def ready(name, samples=64, seed=50, **chosen):
 def fitted(prepared, steps):
     """Courses of the outputs on the samples of the fit, and the corrections found with them."""
     options = prepared.chosen(steps=steps)
-    fit = layerwise_fit(prepared.network, options, tables_of(prepared.network, options), prepared.seen)
-    in_time = NetworkInTime(prepared.network)
-    courses = fit.fit(affordable(in_time, prepared.data, steps, prepared.fixed_batch))
+    in_time, tables = NetworkInTime(prepared.network), tables_of(prepared.network, options)
+    batches = affordable(in_time, prepared.data, steps, prepared.fixed_batch)
+    _, courses = run_fit(in_time, options, tables, prepared.seen, batches)
     return courses, fit_readout(prepared.network, courses)
 
 

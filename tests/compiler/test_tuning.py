@@ -11,13 +11,12 @@ import pytest
 
 import spikec
 from spikec.calibration.fitting import MOST_SAMPLES, split_batches
-from spikec.calibration.in_time import NetworkInTime
+from spikec.calibration.in_time import NetworkInTime, distance
 from spikec.errors import EnvironmentMissing, UsageError
 from spikec.options import PRESETS, least_share
 from spikec.runtime import Session
 from spikec.schedules import fitted_ratio, fitted_stagger
 from spikec.tuning import Trial, Tuning
-from spikec.tuning.search import distance
 from spikec.tuning.space import Space
 from tests.models.networks import network
 

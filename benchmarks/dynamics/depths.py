@@ -7,7 +7,7 @@ import numpy as np
 
 import spikec
 from benchmarks.accuracy.subject import BATCH, Subject
-from spikec.calibration.fitting import affordable, layerwise_fit
+from spikec.calibration.fitting import affordable, run_fit
 from spikec.calibration.in_time import Course, Fire, NetworkInTime
 from spikec.lowering.depth import relative_depths
 from spikec.lowering.network import Neuron
@@ -47,8 +47,8 @@ def lines(subject: Subject, steps: int, schedule: str) -> list[Line]:
     prepared = spikec.prepare(subject.model, calibration=data, steps=steps, schedule=schedule)
     watched, options = Watched(prepared.network), prepared.options
     tables = tables_of(prepared.network, options)
-    fit = layerwise_fit(prepared.network, options, tables, prepared.seen, in_time=watched)
-    fit.fit(affordable(watched, prepared.data, steps, prepared.fixed_batch))
+    batches = affordable(watched, prepared.data, steps, prepared.fixed_batch)
+    fit, _ = run_fit(watched, options, tables, prepared.seen, batches)
     (output,) = fit.run([{subject.input: subject.images.test[:BATCH]}]).values()
     depths = relative_depths(prepared.network)
     return [

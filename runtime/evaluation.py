@@ -55,7 +55,7 @@ def _hindrance(parts: Parts, backend: str) -> str:
 def _layerwise(parts: Parts, engine: Backend, evaluation: str, precision: str, budget: int | None) -> Stepwise | str:
     """The evaluation layer by layer, or why there is none."""
     from spikec.runtime.layers import CannotFold, Layerwise  # it needs torch, which not every backend has
-    from spikec.runtime.layers.layerwise import BUDGET
+    from spikec.runtime.layers.layerwise import default_budget
     from spikec.runtime.torch_backend import TorchBackend
 
     assert isinstance(engine, TorchBackend)  # the caller has asked for the backend
@@ -65,7 +65,7 @@ def _layerwise(parts: Parts, engine: Backend, evaluation: str, precision: str, b
         return "there is no C++ compiler for its scans"
     try:
         least = 0 if asked else WORTH_COMPILING
-        return Layerwise(parts, engine, budget or BUDGET, compiled=compiled, least=least)
+        return Layerwise(parts, engine, budget or default_budget(engine.device), compiled=compiled, least=least)
     except CannotFold as error:
         return str(error)
 

@@ -46,7 +46,8 @@ class Session:
         evaluation: ``steps`` evaluates the whole network once a step, ``layers`` each layer for all steps at once
             (backend torch; step by step where time cannot be folded, with a warning that names the node), ``auto``
             layer by layer where a batch has enough work for it.
-        memory_budget: bytes that evaluation layer by layer may hold for the steps it takes at once (2 GiB by default).
+        memory_budget: bytes that evaluation layer by layer may hold for the steps it takes at once (by default 2 GiB,
+            on CUDA a quarter of the memory that is free).
 
     Raises:
         ArtifactError: the file is no artifact that this runtime can read.

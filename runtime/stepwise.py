@@ -58,8 +58,11 @@ class Stepwise:
 
     def _begin(self, feeds: Mapping[str, np.ndarray]) -> Tensors:
         fed = {name: self.engine.to_device(array) for name, array in feeds.items()}
-        started = self._init(fed) if self.states or self.parts.manifest.held else {}
+        started = self._initial(fed) if self.states or self.parts.manifest.held else {}
         return {**{name: fed[name] for name in self.passed}, **started}
+
+    def _initial(self, fed: Tensors) -> Tensors:
+        return self._init(fed)
 
     def _walk(self, feeds: Mapping[str, np.ndarray], steps: int, *, events: bool) -> Iterator[tuple[int, Tensors]]:
         """(t, held tensors, states after step t and, if asked, its events), t counted from 1."""

@@ -37,8 +37,9 @@ class TorchBackend:
 
     def to_device(self, array: np.ndarray) -> torch.Tensor:
         """See ``Backend``."""
-        # the copy is writable and without negative strides, which torch asks for, and 0-d stays 0-d
-        return torch.from_numpy(np.array(array, order="C")).to(self.device)
+        # writable and without negative strides, which torch asks for, and 0-d stays 0-d; on the CPU always a copy
+        own = np.array(array, order="C") if self.device.type == "cpu" else np.require(array, None, ["C", "W"])
+        return torch.from_numpy(own).to(self.device)
 
     def to_numpy(self, tensor: torch.Tensor) -> np.ndarray:
         """See ``Backend``."""

@@ -19,7 +19,7 @@ _PRECISIONS = {LAYERS: "float32", LAYERS_BFLOAT16: "bfloat16"}
 def kind_of(name: str) -> str:
     """What an operator or kernel of that name works at."""
     lower = name.lower()
-    if any(part in lower for part in _SCANS):
+    if lower == "scan" or any(part in lower for part in _SCANS):  # scan: our Triton kernels
         return SCANS
     return MATRIX if any(part in lower for part in _MATRIX) else ELSE
 

@@ -66,10 +66,10 @@ def kernel_of(
     if not compiled:
         return scan
     if device.type == "cuda" and dtype == torch.float32 and writable(protos):
-        return _flat(triton_scan(nodes, inputs, outputs, counts, rounded))
+        return flat(triton_scan(nodes, inputs, outputs, counts, rounded), strided=True)
     # on the CPU it is no news that there is no CUDA compiler
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
-    return _flat(torch.compile(_own_code(scan), dynamic=True))
+    return flat(torch.compile(_own_code(scan), dynamic=True))
 
 
 def _own_code(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -78,15 +78,29 @@ def _own_code(function: Callable[..., Any]) -> Callable[..., Any]:
     return FunctionType(code, function.__globals__, code.co_name, function.__defaults__, function.__closure__)
 
 
-def _flat(scan: Kernel) -> Kernel:
-    """``scan`` on tensors of as few axes as their broadcasting allows, which makes for long inner loops."""
+def flat(scan: Kernel, *, strided: bool = False) -> Kernel:
+    """``scan`` on tensors of as few axes as their broadcasting allows, which makes for long inner loops.
+
+    Args:
+        scan: a kernel.
+        strided: it takes states that are broadcast to the common shape; else they are written out first.
+    """
 
     def run(
         carried: list[Tensor], timed: list[Tensor], still: list[Tensor], steps: int
     ) -> tuple[list[Tensor], list[Tensor]]:
-        shape, merge, restore = coalesce(carried, still, timed)
-        states = [merge(tensor.expand(shape)) for tensor in carried]
+        narrow = [_narrow(tensor) for tensor in carried] if strided else []
+        shape, merge, restore = coalesce(carried, [*still, *narrow], timed)
+        states = [merge(tensor) for tensor in narrow] or [merge(tensor.expand(shape)) for tensor in carried]
         after, outputs = scan(states, [merge(tensor, 1) for tensor in timed], [merge(t) for t in still], steps)
         return [restore(tensor) for tensor in after], [restore(tensor, 1) for tensor in outputs]
 
     return run
+
+
+def _narrow(tensor: Tensor) -> Tensor:
+    """``tensor`` without the repetitions that expanding gave it."""
+    for axis, (size, stride) in enumerate(zip(tensor.shape, tensor.stride(), strict=True)):
+        if size > 1 and not stride:
+            tensor = tensor.narrow(axis, 0, 1)
+    return tensor

@@ -12,17 +12,25 @@ from spikec.runtime.layers.folding import channels_last
 from spikec.runtime.layers.kernels import MOST_UNROLLED
 from spikec.runtime.layers.plan import CannotFold
 from spikec.runtime.layers.stages import Layers
+from spikec.runtime.layers.starting import Shapes, Start
 from spikec.runtime.parts import Parts
 from spikec.runtime.result import Arrays
 from spikec.runtime.stepwise import BATCH, Evaluation, Stepwise, Tensors
 from spikec.runtime.torch_backend import TorchBackend
 
 BUDGET = 2 << 30  # bytes
+CUDA_SHARE = 4  # on CUDA one such part of the free memory: the fewer stretches, the less of the states is moved
 # bytes of all steps of a batch on the CPU: ResNet-18 took 1.60 s for 8 images of 16 steps in batches of 1 or 2, and
 # 1.92 s in one batch, whose tensors no longer stay in the caches
 WORKING_SET = 256 << 20
 
-Shapes = tuple[tuple[int, ...], ...]
+
+def default_budget(device: torch.device) -> int:
+    """Bytes that the steps of a stretch may take up on this device where nobody says."""
+    if device.type != "cuda":
+        return BUDGET
+    free, _ = torch.cuda.mem_get_info(device)
+    return max(BUDGET, free // CUDA_SHARE)
 
 
 class Layerwise(Stepwise):
@@ -50,6 +58,9 @@ class Layerwise(Stepwise):
         self._layers: dict[bool, Layers] = {}
         self._bytes: dict[Shapes, int] = {}  # shapes of the inputs -> bytes a step
         self._counts: dict[Shapes, int] = {}  # shapes of the inputs -> numbers in all states
+        wanted = dict.fromkeys(state.initial for state in self.states)
+        produced = {name for node in parts.init for name in node.output}
+        self._start = Start(parts, engine, [*wanted, *(n for n in parts.manifest.held if n in produced)])
         self._made(counting=False)
 
     def suited(self, feeds: Mapping[str, np.ndarray], steps: int, fixed: int | None) -> tuple[Evaluation, int]:
@@ -135,8 +146,18 @@ class Layerwise(Stepwise):
     def _started(self, feeds: Mapping[str, np.ndarray]) -> tuple[Tensors, Tensors]:
         tensors = self._begin(feeds)
         held = {name: tensors[name] for name in self.parts.manifest.held}
-        order = channels_last if any(node.op_type == "Conv" for node in self.parts.step) else torch.Tensor.contiguous
-        return held, {state.name: order(tensors[state.initial]) for state in self.states}
+        return held, {state.name: self._ordered(tensors[state.initial]) for state in self.states}
+
+    def _initial(self, fed: Tensors) -> Tensors:
+        return self._start(fed)
+
+    def _ordered(self, tensor: torch.Tensor) -> torch.Tensor:
+        """In the order of what meets it; on CUDA, whose kernels read any strides, a row for all samples stays one."""
+        convolving = any(node.op_type == "Conv" for node in self.parts.step)
+        order = channels_last if convolving else torch.Tensor.contiguous
+        if tensor.is_cuda and tensor.ndim and len(tensor) > 1 and tensor.stride(0) == 0:
+            return order(tensor[:1]).expand(tensor.shape)
+        return order(tensor)
 
     def _count_all(self, counter: Counter, results: Tensors, samples: int, steps: int, batch: int) -> None:
         for event in self.events:

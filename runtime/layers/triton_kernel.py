@@ -27,39 +27,47 @@ def triton_scan(
     counts: tuple[int, int, int],
     rounded: tuple[tuple[int, int], ...] = (),
 ) -> Any:
-    """A kernel as ``kernel_of`` gives, on coalesced tensors: states of the common shape, all else broadcast to it.
+    """A kernel as ``kernel_of`` gives, on coalesced tensors, which are broadcast to their common shape.
 
     Raises:
         UnsupportedOperator: a node has no Triton expression.
     """
     protos = [NodeProto.FromString(node) for node in nodes]
+
+    @cache
+    def kernel_for(rank: int) -> Any:
+        return _loaded(scan_source(protos, inputs, outputs, counts, rank, rounded))
+
     scan_source(protos, inputs, outputs, counts, 1, rounded)  # refuses now, not at the first call
     events = {event for event, _ in rounded}
 
     def scan(
         carried: list[Tensor], timed: list[Tensor], still: list[Tensor], steps: int
     ) -> tuple[list[Tensor], list[Tensor]]:
-        shape = tuple(carried[0].shape) if carried else np.broadcast_shapes(*(stack.shape[1:] for stack in timed))
-        kernel, size = _loaded(scan_source(protos, inputs, outputs, counts, len(shape), rounded)), prod(shape)
-        states = [tensor.expand(shape).contiguous() for tensor in carried]
-        after = [torch.empty_like(state) for state in states]
+        shape = np.broadcast_shapes(*(t.shape for t in (*carried, *still)), *(stack.shape[1:] for stack in timed))
+        kernel, size = kernel_for(len(shape)), prod(shape)
+        states = [tensor.expand(shape) for tensor in carried]
         kinds = [torch.bfloat16 if i in events else torch.float32 for i in range(len(outputs) - len(states))]
         device = (carried or timed)[0].device
+        after = [torch.empty(shape, dtype=state.dtype, device=device) for state in states]
         made = [torch.empty((steps, *shape), dtype=kind, device=device) for kind in kinds]
         stacks = [tensor.expand((len(tensor), *shape)) for tensor in timed]
         constant = [tensor.expand(shape) for tensor in still]
         tensors = [*states, *stacks, *constant, *after, *made]
         # Triton launches on the current device; its interpreter takes tensors of the CPU
         with torch.cuda.device(device) if device.type == "cuda" else nullcontext():
-            kernel[(-(-size // BLOCK),)](*tensors, steps, size, *shape, *_strides(stacks, constant), BLOCK=BLOCK)
+            kernel[(-(-size // BLOCK),)](
+                *tensors, steps, size, *shape, *_strides(states, stacks, constant), BLOCK=BLOCK
+            )
         return after, made
 
     return scan
 
 
-def _strides(stacks: Sequence[Tensor], constant: Sequence[Tensor]) -> list[int]:
-    """Of every axis of the stacks and of the still tensors, then those of the stacks' time."""
-    inner = [stride for tensor in stacks for stride in tensor.stride()[1:]]
+def _strides(states: Sequence[Tensor], stacks: Sequence[Tensor], constant: Sequence[Tensor]) -> list[int]:
+    """Of every axis of the states, the stacks and the still tensors, then those of the stacks' time."""
+    inner = [stride for tensor in states for stride in tensor.stride()]
+    inner += [stride for tensor in stacks for stride in tensor.stride()[1:]]
     inner += [stride for tensor in constant for stride in tensor.stride()]
     return inner + [tensor.stride(0) for tensor in stacks]
 

@@ -121,13 +121,12 @@ def scan_source(nodes: Sequence[NodeProto], inputs: Sequence[str], outputs: Sequ
     after, wanted = list(outputs[:states]), list(outputs[states:])
     axes = range(rank)
     pointers = [f"p_{name}" for name in inputs] + [f"q{i}" for i in range(len(outputs))]
-    strides = [f"{name}_{axis}" for name in (*timed, *still) for axis in axes] + [f"{name}_t" for name in timed]
+    strides = [f"{name}_{axis}" for name in inputs for axis in axes] + [f"{name}_t" for name in timed]
     head = [*pointers, "steps", "size", *(f"n{axis}" for axis in axes), *strides, "BLOCK: tl.constexpr"]
     lines = ["    i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)", "    live = i < size", "    r = i"]
     for axis in reversed(axes):
         lines += [f"    a{axis} = r % n{axis}", f"    r = r // n{axis}"]
-    lines += [f"    {name} = tl.load(p_{name} + i, mask=live)" for name in carried]
-    lines += [f"    {name} = {_load(name, axes)}" for name in still]
+    lines += [f"    {name} = {_load(name, axes)}" for name in (*carried, *still)]
     lines += ["    for t in range(steps):"]
     lines += [f"        {name} = {_load(name, axes, f'p_{name} + t * {name}_t')}" for name in timed]
     lines += [f"        {line}" for node in nodes for line in _statement(node)]
@@ -151,7 +150,8 @@ def scan_source(nodes: Sequence[NodeProto], inputs: Sequence[str], outputs: Sequ
 
 
 def _load(name: str, axes: Sequence[int], pointer: str = "") -> str:
-    offset = " + ".join([pointer or f"p_{name}", *(f"a{axis} * {name}_{axis}" for axis in axes)])
+    # without axes i is 0: a block of pointers all the same, which a mask asks for
+    offset = " + ".join([pointer or f"p_{name}", *(f"a{axis} * {name}_{axis}" for axis in axes)] + ["i"] * (not axes))
     return f"tl.load({offset}, mask=live).to(tl.float32)"
 
 

@@ -40,7 +40,7 @@ def both(monkeypatch):
 
     def kernel_of(nodes, inputs, outputs, counts, dtype, device, compiled, rounded=(), event_dtype=None):
         reference = plain(nodes, inputs, outputs, counts, dtype, device, False, rounded, event_dtype)
-        triton = kernels._flat(triton_scan(nodes, inputs, outputs, counts, rounded))
+        triton = kernels.flat(triton_scan(nodes, inputs, outputs, counts, rounded), strided=True)
 
         def run(carried, timed, still, steps):
             expected, found = (kernel(carried, timed, still, steps) for kernel in (reference, triton))
@@ -100,6 +100,25 @@ def test_every_expression_is_the_operator(operator):
         strict=True,
     ):
         np.testing.assert_allclose(right, left, rtol=1e-5, atol=2e-6)
+
+
+ADDS = (helper.make_node("Add", ["v", "x"], ["w"]), helper.make_node("Mul", ["w", "a"], ["f"]))
+
+
+@pytest.mark.parametrize("shape", [(3, 4, 5), ()])
+def test_states_that_repeat_a_row_and_neurons_without_axes(shape):
+    serialised = tuple(node.SerializeToString() for node in ADDS)
+    arguments = (serialised, ("v", "x", "a"), ("w", "f"), (1, 1, 1))
+    row, stack = torch.randn((1, *shape[1:]) if shape else ()), torch.randn((2, *shape))
+    still = torch.randn((shape[-1],) if shape else ())
+    expected = kernels.kernel_of(*arguments, torch.float32, torch.device("cpu"), False)
+    found = kernels.flat(triton_scan(*arguments), strided=True)
+    for left, right in zip(
+        chain(*expected([row.expand(shape)], [stack], [still], 2)),
+        chain(*found([row.expand(shape)], [stack], [still], 2)),
+        strict=True,
+    ):
+        torch.testing.assert_close(right, left)
 
 
 def test_nodes_without_an_expression_are_refused():

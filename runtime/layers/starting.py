@@ -1,0 +1,77 @@
+"""The states before the first step: those that no sample changes are computed once for each shape of the samples."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from onnx import AttributeProto, NodeProto
+
+from spikec.runtime.parts import Parts, needed
+from spikec.runtime.torch_backend import TorchBackend
+
+Tensor = torch.Tensor
+Tensors = dict[str, Tensor]
+Shapes = tuple[tuple[int, ...], ...]
+_SHAPES = ("Shape", "Size")
+_SMALL = 1 << 20  # numbers that are kept as they are
+_KEPT = 8  # shapes of the samples whose states are kept: batches, the last batch, a look at one sample and at two
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """A tensor that no sample changes: one row of it where all rows are the same; ``shape`` is that of the whole."""
+
+    name: str
+    tensor: Tensor
+    shape: torch.Size
+
+
+class Start:
+    """Evaluates an artifact's init graph.
+
+    Most initial states say what a layer gives without any event: the samples' values do not reach them, and every
+    sample has the same. Of these one row is kept and expanded.
+    """
+
+    def __init__(self, parts: Parts, engine: TorchBackend, wanted: Sequence[str]) -> None:
+        alike = unmoved(parts.init, (info.name for info in parts.inputs))
+        self.wanted, self.alike = list(wanted), [name for name in wanted if name in alike]
+        moved = [name for name in wanted if name not in alike]
+        self._all, self._moved = (
+            engine.graph(needed(parts.init, names), names, parts.types) for names in (self.wanted, moved)
+        )
+        self._kept: dict[Shapes, list[_Kept] | None] = {}
+
+    def __call__(self, fed: Mapping[str, Tensor]) -> Tensors:
+        """The wanted tensors for these samples; expanded ones have stride 0 along the samples."""
+        shapes = tuple(tuple(tensor.shape) for tensor in fed.values())
+        samples = shapes[0][0]
+        if shapes not in self._kept:
+            found: Tensors = dict(self._all(fed))
+            if len(self._kept) == _KEPT:
+                del self._kept[next(iter(self._kept))]
+            kept = [_keep(name, found[name], samples) for name in self.alike]
+            self._kept[shapes] = [one for one in kept if one] if all(kept) else None
+            return found
+        ready = self._kept[shapes]
+        if ready is None:
+            return dict(self._all(fed))
+        return dict(self._moved(fed)) | {one.name: one.tensor.expand(one.shape) for one in ready}
+
+
+def unmoved(nodes: Iterable[NodeProto], inputs: Iterable[str]) -> set[str]:
+    """The outputs of ``nodes`` that the values of ``inputs`` do not reach, though their shapes may."""
+    moved, found = set(inputs), set()
+    for node in nodes:
+        graphs = any(attr.type in (AttributeProto.GRAPH, AttributeProto.GRAPHS) for attr in node.attribute)
+        shape = node.domain == "" and node.op_type in _SHAPES
+        # a graph inside of a node may read any tensor outside
+        (moved if graphs or (moved.intersection(node.input) and not shape) else found).update(node.output)
+    return found
+
+
+def _keep(name: str, tensor: Tensor, samples: int) -> _Kept | None:
+    """What is to be kept of the tensor; None where it is large and has no such row (windows in front of samples)."""
+    if tensor.ndim and len(tensor) == samples and torch.equal(tensor, tensor[:1].expand_as(tensor)):
+        return _Kept(name, tensor[:1].clone(), tensor.shape)
+    return _Kept(name, tensor.clone(), tensor.shape) if tensor.numel() <= _SMALL else None

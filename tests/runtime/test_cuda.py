@@ -1,0 +1,33 @@
+"""On a CUDA device every small network gives what the CPU gives: scans as Triton kernels, and step by step."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+
+from spikec.runtime import Session
+from tests.models.forms import STEPS, compiled
+from tests.models.networks import TEXTS, network
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
+
+@pytest.fixture(autouse=True)
+def _full_float32() -> Iterator[None]:
+    """Convolutions round to TensorFloat-32 by default, which moves spikes."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    yield
+    torch.backends.cudnn.allow_tf32 = before
+
+
+@pytest.mark.parametrize("evaluation", ["layers", "steps"])
+@pytest.mark.parametrize("name", TEXTS)
+def test_a_cuda_device_gives_what_the_cpu_gives(name: str, evaluation: str) -> None:
+    model, feeds = compiled(name, "loop").model, network(name).feeds(4)
+    here = Session(model, evaluation="steps").run(feeds, STEPS)
+    there = Session(model, device="cuda", evaluation=evaluation).run(feeds, STEPS)
+    for output, value in here.outputs[STEPS].items():
+        np.testing.assert_allclose(there.outputs[STEPS][output], value, rtol=1e-4, atol=1e-5)
+    assert {n: c.total for n, c in there.spikes.items()} == {n: c.total for n, c in here.spikes.items()}

@@ -61,7 +61,8 @@ class Start:
 
 def unmoved(nodes: Iterable[NodeProto], inputs: Iterable[str]) -> set[str]:
     """The outputs of ``nodes`` that the values of ``inputs`` do not reach, though their shapes may."""
-    moved, found = set(inputs), set()
+    moved: set[str] = set(inputs)
+    found: set[str] = set()
     for node in nodes:
         graphs = any(attr.type in (AttributeProto.GRAPH, AttributeProto.GRAPHS) for attr in node.attribute)
         shape = node.domain == "" and node.op_type in _SHAPES

@@ -27,8 +27,9 @@ class Stepwise:
         produced = {name for node in parts.init for name in node.output}
         self.passed = [name for name in manifest.held if name not in produced]  # inputs that steps read themselves
         wanted = [state.initial for state in self.states] + [n for n in manifest.held if n in produced]
+        self.begun = list(dict.fromkeys(wanted))  # what the init graph gives
         types = {**parts.types, CLOCK: onnx.TensorProto.INT64}
-        self._init = engine.graph(parts.init, list(dict.fromkeys(wanted)), types)
+        self._init: Evaluate = engine.graph(parts.init, self.begun, types)
         self._readout = engine.graph(parts.readout, list(manifest.outputs), types)
         self._types = types
         self._steps: dict[bool, Evaluate] = {}
@@ -58,11 +59,8 @@ class Stepwise:
 
     def _begin(self, feeds: Mapping[str, np.ndarray]) -> Tensors:
         fed = {name: self.engine.to_device(array) for name, array in feeds.items()}
-        started = self._initial(fed) if self.states or self.parts.manifest.held else {}
+        started = self._init(fed) if self.states or self.parts.manifest.held else {}
         return {**{name: fed[name] for name in self.passed}, **started}
-
-    def _initial(self, fed: Tensors) -> Tensors:
-        return self._init(fed)
 
     def _walk(self, feeds: Mapping[str, np.ndarray], steps: int, *, events: bool) -> Iterator[tuple[int, Tensors]]:
         """(t, held tensors, states after step t and, if asked, its events), t counted from 1."""

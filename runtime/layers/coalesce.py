@@ -49,10 +49,8 @@ def coalesce(carried: Sequence[Tensor], still: Sequence[Tensor], stacks: Sequenc
 
 def _memory_order(full: tuple[int, ...], tensors: Sequence[Tensor]) -> list[int]:
     """The axes from the slowest to the fastest in the first tensor that fills the common shape, if there is one."""
-    filling = (tensor for tensor in tensors if tensor.shape == full)
-    strides = next(
-        (t.stride() for t in filling if all(s or n == 1 for s, n in zip(t.stride(), full, strict=True))), None
-    )
+    filling = (tensor.stride() for tensor in tensors if tensor.shape == full)
+    strides = next((s for s in filling if all(step or size == 1 for step, size in zip(s, full, strict=True))), None)
     return sorted(range(len(full)), key=lambda axis: -strides[axis]) if strides else list(range(len(full)))
 
 

@@ -58,9 +58,9 @@ class Layerwise(Stepwise):
         self._layers: dict[bool, Layers] = {}
         self._bytes: dict[Shapes, int] = {}  # shapes of the inputs -> bytes a step
         self._counts: dict[Shapes, int] = {}  # shapes of the inputs -> numbers in all states
-        wanted = dict.fromkeys(state.initial for state in self.states)
-        produced = {name for node in parts.init for name in node.output}
-        self._start = Start(parts, engine, [*wanted, *(n for n in parts.manifest.held if n in produced)])
+        convolving = any(node.op_type == "Conv" for node in parts.step)
+        self._order = channels_last if convolving else torch.Tensor.contiguous
+        self._init = Start(parts, engine, self.begun, self._init)
         self._made(counting=False)
 
     def suited(self, feeds: Mapping[str, np.ndarray], steps: int, fixed: int | None) -> tuple[Evaluation, int]:
@@ -148,16 +148,11 @@ class Layerwise(Stepwise):
         held = {name: tensors[name] for name in self.parts.manifest.held}
         return held, {state.name: self._ordered(tensors[state.initial]) for state in self.states}
 
-    def _initial(self, fed: Tensors) -> Tensors:
-        return self._start(fed)
-
     def _ordered(self, tensor: torch.Tensor) -> torch.Tensor:
         """In the order of what meets it; on CUDA, whose kernels read any strides, a row for all samples stays one."""
-        convolving = any(node.op_type == "Conv" for node in self.parts.step)
-        order = channels_last if convolving else torch.Tensor.contiguous
         if tensor.is_cuda and tensor.ndim and len(tensor) > 1 and tensor.stride(0) == 0:
-            return order(tensor[:1]).expand(tensor.shape)
-        return order(tensor)
+            return self._order(tensor[:1]).expand(tensor.shape)
+        return self._order(tensor)
 
     def _count_all(self, counter: Counter, results: Tensors, samples: int, steps: int, batch: int) -> None:
         for event in self.events:

@@ -15,6 +15,16 @@ FUNCTION_DOMAIN = "spikec.f"  # of a neuron's f, which its dynamics call
 _SHAPES = ("Shape", "Size")
 
 
+def gives_shape(node: NodeProto) -> bool:
+    """Whether the node gives the shape of a tensor, whatever its values."""
+    return node.domain == "" and node.op_type in _SHAPES
+
+
+def holds_graph(node: NodeProto) -> bool:
+    """Whether the node holds a graph of its own, which may read any tensor outside."""
+    return any(attr.type in (AttributeProto.GRAPH, AttributeProto.GRAPHS) for attr in node.attribute)
+
+
 class CannotFold(Exception):
     """Time cannot be folded into the batch; the message names the node and the reason."""
 
@@ -86,7 +96,7 @@ class _Planner:
         return self.result
 
     def _place(self, node: NodeProto) -> None:
-        if any(attr.type in (AttributeProto.GRAPH, AttributeProto.GRAPHS) for attr in node.attribute):
+        if holds_graph(node):
             raise CannotFold(f"node '{node.name}' ({node.op_type}) holds a graph of its own")
         own = [self.states[name] for name in node.input if name in self.states]
         if own:
@@ -130,7 +140,7 @@ class _Planner:
         timed = [name for name in node.input if name in self.result.stacked or name in self.waiting]
         if not timed:
             return "still"
-        if node.op_type in _SHAPES and node.domain == "":
+        if gives_shape(node):
             return "shape"
         others = {name for name in node.input if name} - self.constant - self.clocked
         return "fold" if others else "clock"

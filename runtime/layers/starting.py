@@ -4,15 +4,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from onnx import AttributeProto, NodeProto
+from onnx import NodeProto
 
+from spikec.runtime.backend import Evaluate
+from spikec.runtime.layers.plan import gives_shape, holds_graph
 from spikec.runtime.parts import Parts, needed
 from spikec.runtime.torch_backend import TorchBackend
 
 Tensor = torch.Tensor
 Tensors = dict[str, Tensor]
 Shapes = tuple[tuple[int, ...], ...]
-_SHAPES = ("Shape", "Size")
 _SMALL = 1 << 20  # numbers that are kept as they are
 _KEPT = 8  # shapes of the samples whose states are kept: batches, the last batch, a look at one sample and at two
 
@@ -31,15 +32,19 @@ class Start:
 
     Most initial states say what a layer gives without any event: the samples' values do not reach them, and every
     sample has the same. Of these one row is kept and expanded.
+
+    Args:
+        parts: the artifact.
+        engine: the torch backend.
+        wanted: the tensors to give.
+        whole: gives all of them, for any samples.
     """
 
-    def __init__(self, parts: Parts, engine: TorchBackend, wanted: Sequence[str]) -> None:
-        alike = unmoved(parts.init, (info.name for info in parts.inputs))
-        self.wanted, self.alike = list(wanted), [name for name in wanted if name in alike]
-        moved = [name for name in wanted if name not in alike]
-        self._all, self._moved = (
-            engine.graph(needed(parts.init, names), names, parts.types) for names in (self.wanted, moved)
-        )
+    def __init__(self, parts: Parts, engine: TorchBackend, wanted: Sequence[str], whole: Evaluate) -> None:
+        unreached = unmoved(parts.init, (info.name for info in parts.inputs))
+        self.alike = [name for name in wanted if name in unreached]
+        moved = [name for name in wanted if name not in unreached]
+        self._all, self._moved = whole, engine.graph(needed(parts.init, moved), moved, parts.types)
         self._kept: dict[Shapes, list[_Kept] | None] = {}
 
     def __call__(self, fed: Mapping[str, Tensor]) -> Tensors:
@@ -64,10 +69,8 @@ def unmoved(nodes: Iterable[NodeProto], inputs: Iterable[str]) -> set[str]:
     moved: set[str] = set(inputs)
     found: set[str] = set()
     for node in nodes:
-        graphs = any(attr.type in (AttributeProto.GRAPH, AttributeProto.GRAPHS) for attr in node.attribute)
-        shape = node.domain == "" and node.op_type in _SHAPES
-        # a graph inside of a node may read any tensor outside
-        (moved if graphs or (moved.intersection(node.input) and not shape) else found).update(node.output)
+        reached = holds_graph(node) or (moved.intersection(node.input) and not gives_shape(node))
+        (moved if reached else found).update(node.output)
     return found
 
 

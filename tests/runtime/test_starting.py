@@ -25,12 +25,18 @@ def test_a_graph_inside_of_a_node_may_read_anything():
     assert unmoved([helper.make_node("If", ["c"], ["y"], then_branch=body, else_branch=body)], ["x"]) == set()
 
 
+def started(name, precision):
+    """An artifact's engine, its init graph evaluated plainly, and as ``Start`` does."""
+    parts = parts_of(name)
+    engine = TorchBackend(parts, "cpu", precision)
+    wanted = list(dict.fromkeys(state.initial for state in parts.manifest.states))
+    plain = engine.graph(parts.init, wanted, parts.types)
+    return engine, plain, Start(parts, engine, wanted, plain)
+
+
 @pytest.mark.parametrize("name", TEXTS)
 def test_every_call_gives_what_the_init_graph_gives(name):
-    parts = parts_of(name)
-    engine = TorchBackend(parts, "cpu", "float64")
-    wanted = list(dict.fromkeys(state.initial for state in parts.manifest.states))
-    start, plain = Start(parts, engine, wanted), engine.graph(parts.init, wanted, parts.types)
+    engine, plain, start = started(name, "float64")
     samples = network(name).feeds(5)
     for rows in (slice(0, 3), slice(2, 5), slice(0, 2), slice(0, 3)):  # three and two samples, some for a second time
         fed = {key: engine.to_device(array[rows]) for key, array in samples.items()}
@@ -41,10 +47,7 @@ def test_every_call_gives_what_the_init_graph_gives(name):
 
 
 def test_what_samples_do_not_change_is_one_row():
-    parts = parts_of("deep")
-    engine = TorchBackend(parts, "cpu", "float32")
-    wanted = list(dict.fromkeys(state.initial for state in parts.manifest.states))
-    start = Start(parts, engine, wanted)
+    engine, _, start = started("deep", "float32")
     fed = {key: engine.to_device(array) for key, array in network("deep").feeds(3).items()}
     start(fed)
     assert start.alike, "a deep network has layers that no sample reaches before the first step"

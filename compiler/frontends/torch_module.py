@@ -1,7 +1,10 @@
 """Exports a torch module to ONNX with a dynamic batch."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+import onnx
 import torch
 
 from spikec.canonical import OPSET
@@ -30,7 +33,8 @@ def export_module(module: torch.nn.Module, example_inputs: Any, name: str, kind:
         with quiet(), torch.no_grad():
             outputs = module(*arguments)
             count = len(outputs) if isinstance(outputs, (tuple, list)) else 1
-            program = torch.onnx.export(
+            export = partial(
+                torch.onnx.export,
                 module,
                 arguments,
                 dynamo=True,
@@ -40,15 +44,34 @@ def export_module(module: torch.nn.Module, example_inputs: Any, name: str, kind:
                 output_names=_names("output", count),
                 verbose=False,
             )
+            model = _whole(export)
     except Exception as error:  # the exporter raises its own, torch's and Python's exceptions
         raise ModelError(f"torch cannot export {name} to ONNX: {_reason(error)}") from error
     finally:
         module.train(was_training)
-    if program is None:
-        raise ModelError(f"torch gave no ONNX model for {name}")
-    model = program.model_proto
     refuse_too_large(model, name)
     return Source.of(model, name, kind)
+
+
+def _whole(export: Callable[..., Any]) -> onnx.ModelProto:
+    """The model that ``export`` gives; not optimised where the exporter's optimiser loses constants that nodes read.
+
+    It does so with the limits of a tensor that is clamped more than once.
+    """
+    model: onnx.ModelProto = export().model_proto
+    if _loses_tensors(model.graph):
+        model = export(optimize=False).model_proto
+    return model
+
+
+def _loses_tensors(graph: onnx.GraphProto) -> bool:
+    """Whether a node reads what no input, initializer or earlier node gives."""
+    known = {"", *(info.name for info in graph.input), *(tensor.name for tensor in graph.initializer)}
+    for node in graph.node:
+        if not known.issuperset(node.input):
+            return True
+        known.update(node.output)
+    return False
 
 
 def _as_tuple(example_inputs: Any) -> tuple[torch.Tensor, ...]:

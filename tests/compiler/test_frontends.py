@@ -119,6 +119,27 @@ def test_a_torch_module_with_two_inputs_and_two_outputs() -> None:
         np.testing.assert_allclose(value, wanted.numpy(), rtol=1e-5, atol=1e-6)
 
 
+class _ClampedTwice(torch.nn.Module):
+    """Its limits are tensors, which the optimiser of torch 2.14's exporter forgets to store."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name, value in {"low": -0.5, "high": 0.5, "lower": -1.0, "higher": 1.0}.items():
+            self.register_buffer(name, torch.tensor(value))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        doubled = 2 * torch.relu(x)
+        return torch.clamp(doubled, self.low, self.high) + torch.clamp(doubled, self.lower, self.higher)
+
+
+def test_a_torch_module_whose_limits_the_exporter_loses() -> None:
+    module, x = _ClampedTwice(), torch.linspace(-1, 1, 6).reshape(2, 3)
+    model = load_model(module, x).model
+    onnx.checker.check_model(model)
+    (found,) = _run(model, x.numpy())
+    np.testing.assert_allclose(found, module(x).numpy(), rtol=1e-6)
+
+
 def test_a_torch_module_needs_examples() -> None:
     with pytest.raises(UsageError, match="example_inputs"):
         load_model(Sum())

@@ -17,7 +17,7 @@ from spikec.passes.graph_io import IR_VERSION, export_model, import_graph, uniqu
 from spikec.passes.ml_operators import ML_DOMAIN
 from spikec.passes.operators import CONTROL_FLOW
 from spikec.quiet import quiet
-from spikec.sizes import refuse_too_large
+from spikec.shape_inference import first_line, infer_shapes
 from spikec.spelling import spell_out
 
 OLDEST_OPSET, OPSET = 13, 20
@@ -70,20 +70,6 @@ def opset_of(model: onnx.ModelProto) -> int:
     return next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
 
 
-def infer_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model with the shapes that ONNX can infer noted on its tensors.
-
-    Raises:
-        ModelError: it has become too large for ONNX, or its shapes contradict each other.
-    """
-    refuse_too_large(model, "the model")  # a pass may have made tables larger than all weights together
-    del model.graph.value_info[:]  # stale notes would be trusted
-    try:
-        return onnx.shape_inference.infer_shapes(model, data_prop=True)
-    except (onnx.shape_inference.InferenceError, RuntimeError) as error:
-        raise ModelError(f"the model's shapes contradict each other: {_reason(error)}") from error
-
-
 def _copy(model: onnx.ModelProto) -> onnx.ModelProto:
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
@@ -106,7 +92,7 @@ def _convert(model: onnx.ModelProto, version: int) -> onnx.ModelProto:
         return onnx.version_converter.convert_version(model, OPSET)
     except Exception as error:  # the converter is C++ and raises RuntimeError, ConvertError and others
         raise ModelError(
-            f"the model cannot be taken from opset {version} to {OPSET}: {_reason(error)}; export it again with "
+            f"the model cannot be taken from opset {version} to {OPSET}: {first_line(error)}; export it again with "
             f"opset_version={OPSET}"
         ) from error
 
@@ -116,12 +102,8 @@ def _optimise(model: onnx.ModelProto) -> onnx.ModelProto:
         with quiet():
             optimised: onnx.ModelProto = onnxscript.optimizer.optimize(model)
     except Exception as error:  # third-party rewriting: any failure means a model it cannot read
-        raise ModelError(f"the model's constants cannot be folded: {_reason(error)}") from error
+        raise ModelError(f"the model's constants cannot be folded: {first_line(error)}") from error
     return optimised
-
-
-def _reason(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _open_ml_operators(model: onnx.ModelProto) -> onnx.ModelProto:

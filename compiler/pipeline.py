@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import onnx
 
-from spikec.canonical import canonicalise, infer_shapes
+from spikec.canonical import canonicalise
 from spikec.equivalence import EquivalenceCheck
 from spikec.errors import ModelError
 from spikec.onnx_session import Feeds
@@ -38,6 +38,7 @@ from spikec.passes import (
 )
 from spikec.passes.graph_io import export_model, import_graph
 from spikec.rounding import change_by, is_quantised, without_rounding
+from spikec.shape_inference import infer_shapes
 from spikec.shifts import measured_shifts
 
 LEVELS = ("source", "canonical", "primitive", "neurons")

@@ -6,10 +6,10 @@ import numpy as np
 import onnx
 import onnx_graphsurgeon as gs
 
-from spikec.canonical import infer_shapes
 from spikec.errors import ModelError
 from spikec.passes import Pass, Record, UnsupportedNode
 from spikec.passes.graph_io import export_model, import_graph
+from spikec.shape_inference import infer_shapes
 
 HIDDEN = "spikec.refused"  # domain of refused nodes while a pass runs: it looks at standard operators only
 

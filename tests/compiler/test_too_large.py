@@ -9,11 +9,11 @@ from onnx import TensorProto, helper, numpy_helper
 
 import spikec
 from spikec.artifact.write import write_model
-from spikec.canonical import infer_shapes
 from spikec.errors import ModelError
 from spikec.frontends import load_model
 from spikec.passes import Record, fold_constants
 from spikec.runtime import Session
+from spikec.shape_inference import infer_shapes
 from spikec.sizes import refuse_too_large, tensor_bytes
 from tests.models.tiny import between, mlp
 

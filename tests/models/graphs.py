@@ -8,10 +8,10 @@ import onnx
 import onnx_graphsurgeon as gs
 from onnx import numpy_helper
 
-from spikec.canonical import infer_shapes
 from spikec.onnx_session import run_model
 from spikec.passes import Record
 from spikec.passes.graph_io import export_model, import_graph
+from spikec.shape_inference import infer_shapes
 
 Arrays = Mapping[str, np.ndarray]
 Rewrite = Callable[[gs.Graph], tuple[gs.Graph, Record]]

@@ -1,5 +1,6 @@
 """Between ONNX files and graphsurgeon graphs, with what graphsurgeon's own export leaves out."""
 
+import gc
 from collections.abc import Iterable, Iterator
 
 import onnx
@@ -9,11 +10,16 @@ from onnx_graphsurgeon.logger import G_LOGGER
 from spikec.passes.operators import FUNCTION_DOMAIN, NEURON_DOMAIN
 
 G_LOGGER.severity = G_LOGGER.ERROR  # its warnings are about the surgery, not about the user's model
+LARGE = 2**27  # bytes of constants from which on an earlier graph too many is felt
 IR_VERSION = 10  # the newest that goes with opset 20; every onnxruntime since 1.18 reads it
 
 
 def import_graph(model: onnx.ModelProto) -> gs.Graph:
     """A graphsurgeon graph of ``model``, its nodes in topological order and each with a name of its own."""
+    if sum(tensor.ByteSize() for tensor in model.graph.initializer) > LARGE:
+        # nodes and tensors of a graph refer to each other: an earlier one keeps its weights until Python looks for
+        # such rings, which it does by their number and not by their bytes
+        gc.collect()
     graph = gs.import_onnx(model)
     name_nodes(graph)
     return graph.toposort()

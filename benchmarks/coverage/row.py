@@ -16,6 +16,9 @@ from spikec.equivalence import relative_distance
 from spikec.errors import SpikecError
 from spikec.frontends import load_model
 from spikec.onnx_session import run_model
+from spikec.options import Options
+from spikec.pipeline import Levels, build_levels
+from spikec.prepared import Prepared
 from spikec.runtime import Session
 
 TIMES = (16, 32, 64)
@@ -97,29 +100,48 @@ def _convert(row: Row, model: onnx.ModelProto, in_time: bool) -> None:
         row.reason = f"node '{first.name}' ({first.op}): {first.detail}"
         return
     row.stage = "plan"
-    states, memory = SAMPLES * (summary["state_bytes_per_sample"] or 0), _memory()
-    if STATE_COPIES * states > memory:
-        row.reason = (
-            f"the states of {SAMPLES} samples take {states / GB:.1f} GB, before and after a step {STATE_COPIES} times "
-            f"that; this machine has {memory / GB:.1f} GB: run it with one sample at a time on a larger one"
-        )
-        return
-    prepared = spikec.prepare(model, calibration=_images(model, CALIBRATION, seed=1))
-    row.levels = max(prepared.levels.distances.values())
+    unfit = _beyond_memory(summary)
+    images = _images(model, CALIBRATION, seed=1)
+    prepared = spikec.prepare(model, calibration=images) if in_time and not unfit else None
+    row.levels = _farthest(prepared.levels if prepared else build_levels(model, Options(), {_input(model): images}))
     if row.levels > LEVELS_EQUAL:
         row.reason = f"levels 1 to 3 differ from the source by {row.levels:.1e}"
         return
     row.stage = "levels"
-    if not in_time:
+    row.reason = unfit
+    if prepared:
+        _run(row, model, prepared)
+    elif not unfit:
         row.notes.append("not run over time, as asked with --levels-only")
-        return
+
+
+def _run(row: Row, model: onnx.ModelProto, prepared: Prepared) -> None:
     x = _images(model, SAMPLES, seed=0)
-    ann = _flat(run_model(model, {model.graph.input[0].name: x}))
+    ann = _flat(run_model(model, {_input(model): x}))
     row.variation = relative_distance(ann, np.broadcast_to(ann.mean(axis=0), ann.shape))
     for steps in TIMES:
         found = Session(prepared.compile(steps=steps).model).run(x, spikes=False).final
         row.distances[steps] = relative_distance(_flat(found), ann)
     row.stage = "run"
+
+
+def _beyond_memory(summary: dict[str, Any]) -> str:
+    """Why this machine cannot run the network over time, or nothing where it can."""
+    states, memory = SAMPLES * (summary["state_bytes_per_sample"] or 0), _memory()
+    if STATE_COPIES * states <= memory:
+        return ""
+    return (
+        f"the states of {SAMPLES} samples take {states / GB:.1f} GB, before and after a step {STATE_COPIES} times "
+        f"that; this machine has {memory / GB:.1f} GB: run it with one sample at a time on a larger one"
+    )
+
+
+def _farthest(levels: Levels) -> float:
+    return max(levels.distances.values())
+
+
+def _input(model: onnx.ModelProto) -> str:
+    return str(model.graph.input[0].name)
 
 
 def _memory() -> int:

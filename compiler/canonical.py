@@ -12,6 +12,7 @@ import onnx.version_converter
 import onnxscript.optimizer
 
 from spikec.errors import ModelError
+from spikec.frontends.validity import loses_tensors
 from spikec.passes import OpenMlOperators, UnsupportedNode
 from spikec.passes.graph_io import IR_VERSION, export_model, import_graph, unique_names
 from spikec.passes.ml_operators import ML_DOMAIN
@@ -101,6 +102,10 @@ def _optimise(model: onnx.ModelProto) -> onnx.ModelProto:
     try:
         with quiet():
             optimised: onnx.ModelProto = onnxscript.optimizer.optimize(model)
+            if loses_tensors(optimised.graph):  # its rules do so with the limits of a tensor that is clamped twice
+                optimised = _copy(model)
+                onnxscript.optimizer.fold_constants(optimised)
+                onnxscript.optimizer.remove_unused_nodes(optimised)
     except Exception as error:  # third-party rewriting: any failure means a model it cannot read
         raise ModelError(f"the model's constants cannot be folded: {first_line(error)}") from error
     return optimised

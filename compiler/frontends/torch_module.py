@@ -10,6 +10,7 @@ import torch
 from spikec.canonical import OPSET
 from spikec.errors import ModelError, UsageError
 from spikec.frontends.source import Source
+from spikec.frontends.validity import loses_tensors
 from spikec.quiet import quiet
 from spikec.sizes import refuse_too_large
 
@@ -59,19 +60,9 @@ def _whole(export: Callable[..., Any]) -> onnx.ModelProto:
     It does so with the limits of a tensor that is clamped more than once.
     """
     model: onnx.ModelProto = export().model_proto
-    if _loses_tensors(model.graph):
+    if loses_tensors(model.graph):
         model = export(optimize=False).model_proto
     return model
-
-
-def _loses_tensors(graph: onnx.GraphProto) -> bool:
-    """Whether a node reads what no input, initializer or earlier node gives."""
-    known = {"", *(info.name for info in graph.input), *(tensor.name for tensor in graph.initializer)}
-    for node in graph.node:
-        if not known.issuperset(node.input):
-            return True
-        known.update(node.output)
-    return False
 
 
 def _as_tuple(example_inputs: Any) -> tuple[torch.Tensor, ...]:

@@ -37,6 +37,17 @@ def check_valid(model: onnx.ModelProto, name: str) -> None:
         raise ModelError(f"{name} is not a valid ONNX model: {reason(error)}; export it again") from error
 
 
+def loses_tensors(graph: onnx.GraphProto) -> bool:
+    """Whether a node reads what no input, initializer or earlier node gives."""
+    known = {"", *(info.name for info in graph.input), *(tensor.name for tensor in graph.initializer)}
+    known.update(tensor.values.name for tensor in graph.sparse_initializer)
+    for node in graph.node:
+        if not known.issuperset(node.input):
+            return True
+        known.update(node.output)
+    return False
+
+
 def reason(error: Exception) -> str:
     """What a third party's error says, in one line; ONNX's checker puts the node's name behind the reason."""
     parts = [" ".join(part.split()) for part in str(error).split("==> Context:")]

@@ -21,8 +21,8 @@ def infer_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
     except (onnx.shape_inference.InferenceError, RuntimeError) as error:
         raise ModelError(f"the model's shapes contradict each other: {first_line(error)}") from error
     for field, found in ((model.graph.node, noted.node), (model.graph.output, noted.output)):
-        del field[:]  # type: ignore[attr-defined]
-        field.extend(found)  # type: ignore[attr-defined]
+        del field[:]
+        field.extend(found)
     model.graph.value_info.extend(noted.value_info)
     return model
 

@@ -59,7 +59,10 @@ def _whole(export: Callable[..., Any]) -> onnx.ModelProto:
 
     It does so with the limits of a tensor that is clamped more than once.
     """
-    model: onnx.ModelProto = export().model_proto
+    program = export()
+    if program is None:
+        raise RuntimeError("it gave no ONNX model")
+    model: onnx.ModelProto = program.model_proto
     if loses_tensors(model.graph):
         model = export(optimize=False).model_proto
     return model

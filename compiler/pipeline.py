@@ -39,7 +39,8 @@ from spikec.passes import (
 from spikec.passes.graph_io import export_model, import_graph
 from spikec.rounding import change_by, is_quantised, without_rounding
 from spikec.shape_inference import infer_shapes
-from spikec.shifts import measured_shifts
+from spikec.shifts import measured_reaches
+from spikec.unevenness import uneven_norms
 
 LEVELS = ("source", "canonical", "primitive", "neurons")
 HALF_TOLERANCE = 2e-2  # a source in half precision differs from float32 by its own rounding
@@ -113,8 +114,7 @@ def build_levels(
     for level, rewrite in ordered_passes(options):
         name = type(rewrite).__name__
         progress(f"{level}: {name}")
-        if isinstance(rewrite, OpenSoftmax):
-            rewrite = OpenSoftmax(measured_shifts(model, rewrite.rows(import_graph(model)), feeds))
+        rewrite = _measured(rewrite, model, feeds)
         model, record = apply_pass(rewrite, model)
         check = _compare(levels, check, f"{level}/{name}", rewrite, record, model)
         levels.records.append((name, record))
@@ -122,6 +122,15 @@ def build_levels(
         if level == "canonical":
             levels.models["primitive"] = model
     return levels
+
+
+def _measured(rewrite: Pass, model: onnx.ModelProto, feeds: Feeds) -> Pass:
+    """``rewrite`` with what it has to know of the values in ``model``."""
+    if isinstance(rewrite, OpenSoftmax):
+        return OpenSoftmax(measured_reaches(model, rewrite.rows(import_graph(model)), feeds))
+    if isinstance(rewrite, OpenLayerNorm | OpenGroupNorm):
+        return type(rewrite)(uneven_norms(model, rewrite.rows(import_graph(model)), feeds))
+    return rewrite
 
 
 def _compare(

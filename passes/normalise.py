@@ -1,7 +1,12 @@
 """Means, powers and roots: what the opened forms of norms, reductions and poolings are made of."""
 
+import math
+from collections.abc import Sequence
+
 import onnx_graphsurgeon as gs
 
+from spikec.passes.halving import Span
+from spikec.passes.log_sum_exp import log_mean_square
 from spikec.passes.opening import TINY, Opening
 
 
@@ -21,12 +26,28 @@ def mean_square(opening: Opening, x: gs.Tensor, axes: gs.Tensor) -> gs.Variable:
     return opening.at_least(mean, 0, "positive")
 
 
-def divide_by_rms(opening: Opening, x: gs.Tensor, axes: gs.Tensor, epsilon: float) -> gs.Variable:
-    """``x / sqrt(mean(x*x) + epsilon)`` along ``axes``."""
+def divide_by_rms(
+    opening: Opening, x: gs.Tensor, axes: gs.Tensor, epsilon: float, uneven: Sequence[Span] | None = None
+) -> gs.Variable:
+    """``x / sqrt(mean(x*x) + epsilon)`` along ``axes``.
+
+    ``uneven``: the axes with their sizes, where mean squares differ so much from row to row that the neurons of the
+    squares, whose steps follow the largest, would not see those of most rows. There the mean comes from a tree of
+    logarithms.
+    """
+    if uneven and epsilon > 0:
+        return _divide_by_exp(opening, x, uneven, epsilon)
     positive = mean_square(opening, x, axes)
     shifted = opening.add("Add", [positive, opening.number(epsilon, "epsilon")], "shifted")
     deviation = opening.add("Sqrt", [shifted], "deviation")
     return opening.add("Div", [x, deviation], "normalised")
+
+
+def _divide_by_exp(opening: Opening, x: gs.Tensor, spans: Sequence[Span], epsilon: float) -> gs.Variable:
+    logarithm, count = log_mean_square(opening, x, spans, epsilon)
+    half = opening.add("Mul", [logarithm, opening.number(-0.5, "minus_half")], "half")
+    shifted = opening.add("Add", [half, opening.number(0.5 * math.log(count), "half_log_size")], "shifted")
+    return opening.add("Mul", [x, opening.add("Exp", [shifted], "inverse")], "normalised")
 
 
 def scale_and_shift(opening: Opening, x: gs.Tensor, *parameters: gs.Tensor) -> gs.Tensor:

@@ -4,6 +4,7 @@ from functools import partial
 
 import onnx_graphsurgeon as gs
 
+from spikec.passes.halving import halve
 from spikec.passes.normalise import log_of, power, root
 from spikec.passes.opening import Form, Opening, open_nodes
 from spikec.passes.records import Record
@@ -54,12 +55,15 @@ def _log_sum(opening: Opening) -> gs.Tensor:
 
 
 def _tree(op: str, opening: Opening) -> gs.Tensor:
-    axes, x = _axes(opening), opening.x
-    for axis in axes:
-        x = _halve(opening, op, x, axis, _size(opening, axis))
+    axes = _axes(opening)
+    x = halve(opening, opening.x, [(axis, _size(opening, axis)) for axis in axes], partial(_joined, opening, op))
     if not opening.node.attrs.get("keepdims", 1) and axes:
         x = opening.add("Squeeze", [x, opening.integers(axes, "axes")], "squeezed")
     return x
+
+
+def _joined(opening: Opening, op: str, low: gs.Tensor, high: gs.Tensor, part: str) -> gs.Tensor:
+    return opening.add(op, [low, high], part)
 
 
 def _axes(opening: Opening) -> list[int]:
@@ -82,27 +86,6 @@ def _size(opening: Opening, axis: int) -> int:
     if size == 0:
         opening.refuse(f"axis {axis}, which it reduces, has no elements", "reduce an axis that has elements")
     return size
-
-
-def _halve(opening: Opening, op: str, x: gs.Tensor, axis: int, size: int) -> gs.Tensor:
-    """Join the two halves of ``axis``, and their result's halves, until one element is left of it."""
-    along, level = opening.integers([axis], f"axis{axis}"), 0
-    while size > 1:
-        part, half = f"axis{axis}/{level}", size // 2
-        low = _slice(opening, x, along, (0, half), f"{part}/low")
-        high = _slice(opening, x, along, (half, 2 * half), f"{part}/high")
-        joined = opening.add(op, [low, high], part)
-        if size % 2:
-            rest = _slice(opening, x, along, (2 * half, size), f"{part}/rest")
-            joined = opening.add("Concat", [joined, rest], f"{part}/joined", axis=axis)
-        x, size, level = joined, half + size % 2, level + 1
-    return x
-
-
-def _slice(opening: Opening, x: gs.Tensor, axis: gs.Tensor, span: tuple[int, int], part: str) -> gs.Variable:
-    start = opening.integers(span[:1], f"{part}_start")
-    stop = opening.integers(span[1:], f"{part}_stop")
-    return opening.add("Slice", [x, start, stop, axis], part)
 
 
 _FORMS: dict[str, Form] = {

@@ -9,6 +9,7 @@ from tests.models.opened import kinds, opened, operator_model
 
 # two elements or more: of a single one onnxruntime itself computes x/d - x/d, rounded, with d = sqrt(epsilon)
 SPATIAL = st.lists(st.integers(1, 4), min_size=1, max_size=3).filter(lambda sizes: np.prod(sizes) > 1)
+UNEVEN = st.sampled_from([(), ("op",)])
 EPSILON = st.sampled_from(["", "epsilon = 0.5"])
 
 
@@ -17,23 +18,23 @@ def settings_of(*parts):
     return f"<{', '.join(filter(None, parts))}>" if any(parts) else ""
 
 
-@settings(max_examples=40, deadline=None)
-@given(SPATIAL, st.integers(1, 4), EPSILON)
-def test_instance_normalization(spatial, channels, epsilon):
+@settings(max_examples=60, deadline=None)
+@given(SPATIAL, st.integers(1, 4), EPSILON, UNEVEN)
+def test_instance_normalization(spatial, channels, epsilon, uneven):
     x = normal(2, channels, *spatial) * 3 + 1
     call = f"InstanceNormalization{settings_of(epsilon)}(x, s, b)"
-    opened(OpenGroupNorm(), call, x, s=normal(channels, seed=1), b=normal(channels, seed=2))
+    opened(OpenGroupNorm(uneven), call, x, s=normal(channels, seed=1), b=normal(channels, seed=2))
 
 
-@settings(max_examples=60, deadline=None)
-@given(SPATIAL, st.integers(1, 3), st.integers(1, 3), EPSILON, st.sampled_from([18, 20, 21, 23]))
-def test_group_normalization(spatial, groups, members, epsilon, opset):
+@settings(max_examples=100, deadline=None)
+@given(SPATIAL, st.integers(1, 3), st.integers(1, 3), EPSILON, st.sampled_from([18, 20, 21, 23]), UNEVEN)
+def test_group_normalization(spatial, groups, members, epsilon, opset, uneven):
     """From opset 21 on scale and bias are one value a channel, before one a group."""
     channels = groups * members
     x = normal(2, channels, *spatial) * 3 + 1
     size = channels if opset >= 21 else groups
     call = f"GroupNormalization{settings_of(f'num_groups = {groups}', epsilon)}(x, s, b)"
-    opened(OpenGroupNorm(), call, x, opset, s=normal(size, seed=1), b=normal(size, seed=2))
+    opened(OpenGroupNorm(uneven), call, x, opset, s=normal(size, seed=1), b=normal(size, seed=2))
 
 
 @pytest.mark.parametrize("call", ["InstanceNormalization(x, s, s)", "GroupNormalization<num_groups = 2>(x, s, s)"])

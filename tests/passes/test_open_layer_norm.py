@@ -5,8 +5,11 @@ import pytest
 from hypothesis import given, settings
 
 from spikec.passes import OpenLayerNorm, UnsupportedNode
+from spikec.passes.graph_io import import_graph
+from spikec.passes.norm_rows import NormRows
+from spikec.shape_inference import infer_shapes
 from tests.models.graphs import count, keeps_outputs, normal, operators, parse, reasons, run_pass, same_outputs
-from tests.models.opened import kinds, opened
+from tests.models.opened import kinds, opened, operator_model
 
 X = {"x": normal(2, 3, 4) * 3 + 1}
 W = normal(4, 5, seed=9)
@@ -119,3 +122,46 @@ def test_neurons_of_its_kin():
     x = normal(2, 3, 4, 5)
     assert kinds(opened(OpenLayerNorm(), "RMSNormalization(x, s)", x, 23, s=normal(5))[0]) == expected
     assert kinds(opened(OpenLayerNorm(), "MeanVarianceNormalization(x)", x)[0]) == expected
+
+
+@pytest.mark.parametrize(("axis", "shape"), [(-1, (4,)), (2, (4,)), (-2, (3, 4)), (1, (3, 4))])
+@pytest.mark.parametrize("norm", ["LayerNormalization", "RMSNormalization"])
+@pytest.mark.parametrize("epsilon", [1e-5, 0.5])
+def test_uneven_rows_along_any_axes(axis, shape, norm, epsilon):
+    call = f"{norm}<axis = {axis}, epsilon = {epsilon}>(x, s)"
+    x = X["x"] * np.array([1e-2, 1, 100], np.float32)[:, None]
+    model, _ = opened(OpenLayerNorm({"op"}), call, x, 23, s=normal(*shape, seed=1))
+    ends = [("Exp", "unary"), ("Mul", "binary"), ("Mul", "binary")]  # the first level, and exp(-L/2) * x
+    if len(shape) == 1:
+        assert kinds(model) == [*ends, ("Softplus", "unary")]
+    else:  # one of three has no partner on the first level, and a square and a logarithm of its own
+        lone = [("Log", "unary"), ("Mul", "unary")]
+        assert kinds(model) == sorted([*ends, *lone, *[("Softplus", "unary")] * 3])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(1, 6), min_size=1, max_size=3))
+def test_uneven_rows_of_any_size(shape):
+    x = normal(2, *shape) * 3 + 1
+    opened(OpenLayerNorm({"op"}), "LayerNormalization<axis = 1>(x, s)", x, s=normal(*shape, seed=1))
+
+
+@pytest.mark.parametrize("reason", ["not asked for", "unknown size", "no epsilon"])
+def test_where_rows_have_no_tree_their_squares_are_summed(reason):
+    dims = "N, 3, M" if reason == "unknown size" else ""
+    epsilon = ", epsilon = 0.0" if reason == "no epsilon" else ""
+    model = operator_model(f"LayerNormalization<axis = -1{epsilon}>(x, s)", X["x"], dims=dims, s=normal(4))
+    changed, _ = keeps_outputs(OpenLayerNorm(() if reason == "not asked for" else {"op"}), model, X)
+    assert count(changed, "ReduceMean") == 2 and count(changed, "Sqrt") == 1
+
+
+def test_rows_are_what_has_to_be_measured():
+    text = """g (float[N, 3, 4] x) => (float[N, 3, 5] y) { n = Neg(x)
+      [one] a = LayerNormalization(n, s) [two] b = LayerNormalization<axis = 1, epsilon = 0.5>(a, t)
+      [three] c = RMSNormalization(b, s) y = MatMul(c, w) }"""
+    graph = import_graph(infer_shapes(parse(text, 23, w=W, s=normal(4), t=normal(3, 4))))
+    assert OpenLayerNorm().rows(graph) == {
+        "one": NormRows("n", (-1,), pytest.approx(1e-5)),
+        "two": NormRows("a", (1, 2), 0.5),
+        "three": NormRows("b", (-1,), pytest.approx(1e-5), centred=False),
+    }

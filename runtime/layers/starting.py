@@ -31,7 +31,7 @@ class Start:
     """Evaluates an artifact's init graph.
 
     Most initial states say what a layer gives without any event: the samples' values do not reach them, and every
-    sample has the same. Of these one row is kept and expanded.
+    sample has the same. Of these, and of what they are added to, one row is kept and expanded.
 
     Args:
         parts: the artifact.
@@ -44,24 +44,31 @@ class Start:
         unreached = unmoved(parts.init, (info.name for info in parts.inputs))
         self.alike = [name for name in wanted if name in unreached]
         moved = [name for name in wanted if name not in unreached]
-        self._all, self._moved = whole, engine.graph(needed(parts.init, moved), moved, parts.types)
+        nodes = [node for node in needed(parts.init, moved) if not unreached.issuperset(node.output)]
+        met = dict.fromkeys(name for node in nodes for name in node.input if name in unreached)
+        self._all, self._moved = whole, engine.graph(nodes, moved, parts.types)
+        self._names = list(dict.fromkeys([*self.alike, *met]))
+        self._still = engine.graph(needed(parts.init, self._names), self._names, parts.types)
         self._kept: dict[Shapes, list[_Kept] | None] = {}
 
     def __call__(self, fed: Mapping[str, Tensor]) -> Tensors:
         """The wanted tensors for these samples; expanded ones have stride 0 along the samples."""
         shapes = tuple(tuple(tensor.shape) for tensor in fed.values())
-        samples = shapes[0][0]
         if shapes not in self._kept:
-            found: Tensors = dict(self._all(fed))
             if len(self._kept) == _KEPT:
                 del self._kept[next(iter(self._kept))]
-            kept = [_keep(name, found[name], samples) for name in self.alike]
-            self._kept[shapes] = [one for one in kept if one] if all(kept) else None
-            return found
+            self._kept[shapes] = self._rows(fed, shapes[0][0])
         ready = self._kept[shapes]
         if ready is None:
             return dict(self._all(fed))
-        return dict(self._moved(fed)) | {one.name: one.tensor.expand(one.shape) for one in ready}
+        still = {one.name: one.tensor.expand(one.shape) for one in ready}
+        return dict(self._moved({**fed, **still})) | {name: still[name] for name in self.alike}
+
+    def _rows(self, fed: Mapping[str, Tensor], samples: int) -> list[_Kept] | None:
+        """What the samples do not change; None where something of it cannot be kept."""
+        found = self._still(fed)
+        kept = [one for name in self._names if (one := _keep(name, found[name], samples))]
+        return kept if len(kept) == len(self._names) else None
 
 
 def unmoved(nodes: Iterable[NodeProto], inputs: Iterable[str]) -> set[str]:

@@ -52,3 +52,15 @@ def test_what_samples_do_not_change_is_one_row():
     start(fed)
     assert start.alike, "a deep network has layers that no sample reaches before the first step"
     assert all(tensor.stride(0) == 0 for name, tensor in start(fed).items() if name in start.alike)
+
+
+def test_what_no_sample_changes_is_not_computed_again(monkeypatch):
+    """A residual brings the samples' values to every state; the products of the constant rows it meets are kept."""
+    engine, _, start = started("residual", "float32")
+    monkeypatch.setattr(start, "_all", None)
+    fed = {key: engine.to_device(array) for key, array in network("residual").feeds(3).items()}
+    first = start(fed)
+    monkeypatch.setattr(start, "_still", None)
+    again = start(fed)
+    assert first.keys() - set(start.alike), "the samples move some states"
+    assert all((again[name] == tensor).all() for name, tensor in first.items())

@@ -22,15 +22,36 @@ class Coalesced(NamedTuple):
     restore: Reshape
 
 
-def coalesce(carried: Sequence[Tensor], still: Sequence[Tensor], stacks: Sequence[Tensor]) -> Coalesced:
+def coalesce(
+    carried: Sequence[Tensor],
+    still: Sequence[Tensor],
+    stacks: Sequence[Tensor],
+    *,
+    strided: bool = False,
+    row: int | None = None,
+) -> Coalesced:
     """How all these tensors (``stacks`` behind their first axis) broadcast together on as few axes as possible.
 
     Axes are taken in the order in which a tensor of the common shape lies in memory, channels last for instance.
+
+    Args:
+        carried: states.
+        still: what has one value for all steps.
+        stacks: what has a value for each step.
+        strided: axes stay apart where merging them would copy one of the tensors.
+        row: this axis comes last and stays apart, with at least one axis before it.
     """
-    shapes = [tensor.shape for tensor in (*carried, *still)] + [stack.shape[1:] for stack in stacks]
-    full = np.broadcast_shapes(*shapes)
+    tensors = [*carried, *still, *(stack[0] for stack in stacks)]
+    full = np.broadcast_shapes(*(tensor.shape for tensor in tensors))
     order = _memory_order(full, [*(stack[0] for stack in stacks), *carried, *still])
-    groups = _groups(full, order, [(1,) * (len(full) - len(shape)) + tuple(shape) for shape in shapes])
+    if row is not None:
+        order.append(order.pop(order.index(row % len(full))))
+    kinds = [_kind(full, axis, tensors) for axis in range(len(full))]
+    steps = [_steps(full, axis, tensors) for axis in range(len(full))] if strided else None
+    outer = order if row is None else order[:-1]
+    groups = _groups(full, outer, kinds, steps)
+    if row is not None:
+        groups = [*(groups or [[]]), order[-1:]]
     back = [order.index(axis) for axis in range(len(full))]
 
     def merge(tensor: Tensor, lead: int = 0) -> Tensor:
@@ -54,15 +75,35 @@ def _memory_order(full: tuple[int, ...], tensors: Sequence[Tensor]) -> list[int]
     return sorted(range(len(full)), key=lambda axis: -strides[axis]) if strides else list(range(len(full)))
 
 
-def _groups(full: tuple[int, ...], order: Sequence[int], shapes: Sequence[tuple[int, ...]]) -> list[list[int]]:
-    """Neighbouring axes along which the same tensors are broadcast; axes of length 1 belong nowhere."""
+def _kind(full: tuple[int, ...], axis: int, tensors: Sequence[Tensor]) -> tuple[bool, ...]:
+    """Which tensors fill the axis."""
+    behind = axis - len(full)
+    return tuple(-behind <= tensor.ndim and tensor.shape[behind] == full[axis] for tensor in tensors)
+
+
+def _steps(full: tuple[int, ...], axis: int, tensors: Sequence[Tensor]) -> list[int]:
+    """The tensors' strides along the axis; 0 where they are broadcast."""
+    behind = axis - len(full)
+    return [
+        tensor.stride(behind) if -behind <= tensor.ndim and tensor.shape[behind] > 1 else 0 for tensor in tensors
+    ]
+
+
+def _groups(
+    full: tuple[int, ...], order: Sequence[int], kinds: Sequence[tuple[bool, ...]], steps: Sequence[list[int]] | None
+) -> list[list[int]]:
+    """Neighbouring axes along which the same tensors are broadcast; axes of length 1 belong nowhere.
+
+    Where ``steps`` are given, all tensors step from one axis of a group to the next as if they were one.
+    """
     groups: list[list[int]] = []
-    kinds: list[tuple[bool, ...]] = []
     for axis in (axis for axis in order if full[axis] > 1):
-        kind = tuple(shape[axis] == full[axis] for shape in shapes)
-        if kinds and kinds[-1] == kind:
+        last = groups[-1][-1] if groups else None
+        merged = last is not None and kinds[last] == kinds[axis]
+        if merged and steps is not None:
+            merged = steps[last] == [step * full[axis] for step in steps[axis]]
+        if merged:
             groups[-1].append(axis)
         else:
             groups.append([axis])
-            kinds.append(kind)
     return groups

@@ -8,9 +8,9 @@ from types import FunctionType
 from typing import Any
 
 import torch
-from onnx import NodeProto
 
 from spikec.runtime.layers.coalesce import coalesce
+from spikec.runtime.layers.loop import Loop
 from spikec.runtime.layers.triton_kernel import triton_scan
 from spikec.runtime.layers.triton_source import writable
 from spikec.runtime.torch_graph import TorchGraph
@@ -23,53 +23,48 @@ _numbers = count()
 
 @cache
 def kernel_of(
-    nodes: tuple[bytes, ...],
-    inputs: tuple[str, ...],
-    outputs: tuple[str, ...],
-    counts: tuple[int, int, int],
-    dtype: torch.dtype,
-    device: torch.device,
-    compiled: bool,
-    rounded: tuple[tuple[int, int], ...] = (),
-    event_dtype: torch.dtype | None = None,
+    loop: Loop, dtype: torch.dtype, device: torch.device, compiled: bool, event_dtype: torch.dtype | None = None
 ) -> Kernel:
     """The kernel (states, stacks, still, steps) -> (states, output stacks) of these nodes.
 
     Args:
-        nodes: serialised elementwise nodes.
-        inputs: names of the states before, stacks and still tensors, in this order; ``counts`` says how many of each.
-        outputs: names of the states after, then of the outputs wanted for every step.
+        loop: what is repeated; one over rows asks for ``in_triton``.
         compiled: as one kernel, else operator by operator. On CUDA that is a Triton kernel whose states stay in
             registers; on the CPU, and for operators that have no Triton expression, torch.compile makes it.
-        rounded: the events among the outputs, and the state of their neuron's value (positions among outputs and
-            states): events are sent in ``event_dtype``, and what is remembered is what was sent.
+        event_dtype: the type of events and of what goes to matrix products alone; ``dtype`` if None.
     """
-    protos = [NodeProto.FromString(node) for node in nodes]
-    graph = TorchGraph(protos, outputs, {}, {}, dtype=dtype, device=device)
-    advance = graph.positional(inputs)
-    states, *_ = counts
+    protos, states = loop.protos, len(loop.carried)
+    graph = TorchGraph(protos, loop.outputs, {}, {}, dtype=dtype, device=device)
+    advance = graph.positional(loop.inputs)
 
     def scan(
         carried: list[Tensor], timed: list[Tensor], still: list[Tensor], steps: int
     ) -> tuple[list[Tensor], list[Tensor]]:
-        found: list[list[Tensor]] = [[] for _ in range(len(outputs) - states)]
+        found: list[list[Tensor]] = [[] for _ in range(len(loop.outputs) - states)]
         for t in range(steps):
             results = advance(*carried, *[stack[t] for stack in timed], *still)
             carried, values = list(results[:states]), list(results[states:])
-            for event, value in rounded:
+            for event, value in loop.rounded:
                 exact, values[event] = values[event], values[event].to(event_dtype)
                 carried[value] = carried[value] + (values[event].to(dtype) - exact)
+            for output in loop.lowered:
+                values[output] = values[output].to(event_dtype)
             for stack, now in zip(found, values, strict=True):
                 stack.append(now)
         return carried, [torch.stack(values) for values in found]
 
     if not compiled:
         return scan
-    if device.type == "cuda" and dtype == torch.float32 and writable(protos):
-        return flat(triton_scan(nodes, inputs, outputs, counts, rounded), strided=True)
+    if in_triton(dtype, device) and writable(protos):
+        return flat(triton_scan(loop), strided=True, row=loop.row)
     # on the CPU it is no news that there is no CUDA compiler
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     return flat(torch.compile(_own_code(scan), dynamic=True))
+
+
+def in_triton(dtype: torch.dtype, device: torch.device) -> bool:
+    """Whether compiled scans of operators with a Triton expression are Triton kernels."""
+    return device.type == "cuda" and dtype == torch.float32
 
 
 def _own_code(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -78,19 +73,21 @@ def _own_code(function: Callable[..., Any]) -> Callable[..., Any]:
     return FunctionType(code, function.__globals__, code.co_name, function.__defaults__, function.__closure__)
 
 
-def flat(scan: Kernel, *, strided: bool = False) -> Kernel:
+def flat(scan: Kernel, *, strided: bool = False, row: int | None = None) -> Kernel:
     """``scan`` on tensors of as few axes as their broadcasting allows, which makes for long inner loops.
 
     Args:
         scan: a kernel.
-        strided: it takes states that are broadcast to the common shape; else they are written out first.
+        strided: it takes any strides, and states that are broadcast to the common shape; else these are written out
+            first.
+        row: an axis of the common shape that stays as it is, behind all others.
     """
 
     def run(
         carried: list[Tensor], timed: list[Tensor], still: list[Tensor], steps: int
     ) -> tuple[list[Tensor], list[Tensor]]:
         narrow = [_narrow(tensor) for tensor in carried] if strided else []
-        shape, merge, restore = coalesce(carried, [*still, *narrow], timed)
+        shape, merge, restore = coalesce(carried, [*still, *narrow], timed, strided=strided, row=row)
         states = [merge(tensor) for tensor in narrow] or [merge(tensor.expand(shape)) for tensor in carried]
         after, outputs = scan(states, [merge(tensor, 1) for tensor in timed], [merge(t) for t in still], steps)
         return [restore(tensor) for tensor in after], [restore(tensor, 1) for tensor in outputs]

@@ -1,30 +1,51 @@
 """The stages of a step graph, ready to run."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 import torch
 
-from spikec.runtime.layers.folding import Folded
-from spikec.runtime.layers.plan import Scan, plan_layers
+from spikec.runtime.layers.folding import Folded, lowered
+from spikec.runtime.layers.kernels import in_triton
+from spikec.runtime.layers.plan import Scan, Stage
+from spikec.runtime.layers.planner import plan_layers
+from spikec.runtime.layers.rows import RowScanner
 from spikec.runtime.layers.scan import Scanner
 from spikec.runtime.parts import CLOCK, Parts
 from spikec.runtime.stepwise import Tensors
 from spikec.runtime.torch_backend import TorchBackend
 
 
+Made = Scanner | Folded | RowScanner
+
+
+def make_stage(stage: Stage, stacked: Set[str], engine: TorchBackend, compiled: bool, low: Set[str]) -> Made:
+    """The stage ready to run.
+
+    Args:
+        stage: one of a plan.
+        stacked: the tensors that have a value for each step.
+        engine: the torch backend.
+        compiled: whether scans are compiled.
+        low: the tensors that scans give in the type of matrix products.
+    """
+    if not isinstance(stage, Scan):
+        return Folded(stage, stacked, engine)
+    scanner = Scanner(stage, stacked, engine, compiled, low)
+    if stage.row is None:
+        return scanner
+    return RowScanner(scanner, [make_stage(part, stacked, engine, compiled, low) for part in stage.apart])
+
+
 class Layers:
     """The stages of one step graph, made ready for one set of wanted tensors."""
 
     def __init__(self, parts: Parts, engine: TorchBackend, wanted: Sequence[str], compiled: bool) -> None:
-        plan = plan_layers(parts, wanted)
+        fused = compiled and in_triton(engine.dtype, engine.device)
+        plan = plan_layers(parts, wanted, fused=fused)
         self.wanted = set(wanted)
-        self.stages: list[Scanner | Folded] = []
-        for stage in plan.stages:
-            if isinstance(stage, Scan):
-                self.stages.append(Scanner(stage, plan.stacked, engine, compiled))
-            else:
-                self.stages.append(Folded(stage, plan.stacked, engine))
+        low = lowered(plan, self.wanted)
+        self.stages = [make_stage(stage, plan.stacked, engine, compiled, low) for stage in plan.stages]
         self.constants = engine.constants
         self.uses = Counter(name for stage in self.stages for name in stage.reads)
 

@@ -12,64 +12,71 @@ from typing import Any
 
 import numpy as np
 import torch
-from onnx import NodeProto
 
-from spikec.runtime.layers.triton_source import scan_source
+from spikec.runtime.layers.loop import Loop
+from spikec.runtime.layers.triton_source import Layout, scan_source
 
 Tensor = torch.Tensor
 BLOCK = 1024  # neurons of one program
+TALL = 16  # rows of one program where neighbours in memory are in neighbouring rows
+MOST_COLUMNS = 4096  # of a row whose states stay in registers
+_NARROW = 1 << 31  # places from here on do not fit 32 bits
 
 
-def triton_scan(
-    nodes: Sequence[bytes],
-    inputs: Sequence[str],
-    outputs: Sequence[str],
-    counts: tuple[int, int, int],
-    rounded: tuple[tuple[int, int], ...] = (),
-) -> Any:
+def triton_scan(loop: Loop) -> Any:
     """A kernel as ``kernel_of`` gives, on coalesced tensors, which are broadcast to their common shape.
 
     Raises:
         UnsupportedOperator: a node has no Triton expression.
     """
-    protos = [NodeProto.FromString(node) for node in nodes]
 
     @cache
-    def kernel_for(rank: int) -> Any:
-        return _loaded(scan_source(protos, inputs, outputs, counts, rank, rounded))
+    def kernel_for(layout: Layout) -> Any:
+        return _loaded(scan_source(loop, layout))
 
-    scan_source(protos, inputs, outputs, counts, 1, rounded)  # refuses now, not at the first call
-    events = {event for event, _ in rounded}
+    scan_source(loop, Layout(2))  # refuses now, not at the first call
+    events = {*(event for event, _ in loop.rounded), *loop.lowered}
+    states = len(loop.carried)
+    kinds = [torch.bfloat16 if i in events else torch.float32 for i in range(len(loop.outputs) - states)]
 
     def scan(
         carried: list[Tensor], timed: list[Tensor], still: list[Tensor], steps: int
     ) -> tuple[list[Tensor], list[Tensor]]:
-        shape = np.broadcast_shapes(*(t.shape for t in (*carried, *still)), *(stack.shape[1:] for stack in timed))
-        kernel, size = kernel_for(len(shape)), prod(shape)
-        states = [tensor.expand(shape) for tensor in carried]
-        kinds = [torch.bfloat16 if i in events else torch.float32 for i in range(len(outputs) - len(states))]
-        device = (carried or timed)[0].device
-        after = [torch.empty(shape, dtype=state.dtype, device=device) for state in states]
+        now = [*carried, *(stack[0] for stack in timed), *still]
+        shape = tuple(np.broadcast_shapes(*(tensor.shape for tensor in now))) or (1,)
+        spread = [tensor.expand(shape) for tensor in now]
+        single = frozenset(i for i, tensor in enumerate(now) if i >= len(carried) and tensor.numel() == 1)
+        device = now[0].device
+        after = [torch.empty(shape, dtype=state.dtype, device=device) for state in carried]
         made = [torch.empty((steps, *shape), dtype=kind, device=device) for kind in kinds]
-        stacks = [tensor.expand((len(tensor), *shape)) for tensor in timed]
-        constant = [tensor.expand(shape) for tensor in still]
-        tensors = [*states, *stacks, *constant, *after, *made]
+        kept = [tensor for i, tensor in enumerate(spread) if i not in single]
+        wide = max(prod(shape), *map(_reach, kept)) >= _NARROW
+        blocks = _blocks(shape, kept) if loop.row is not None else {"BLOCK": BLOCK}
+        size = prod(shape[:-1]) if loop.row is not None else prod(shape)
+        strides = [step for tensor in kept for step in tensor.stride()] + [stack.stride(0) for stack in timed]
+        grid = (-(-size // blocks.get("ROWS", BLOCK)),)
         # Triton launches on the current device; its interpreter takes tensors of the CPU
         with torch.cuda.device(device) if device.type == "cuda" else nullcontext():
-            kernel[(-(-size // BLOCK),)](
-                *tensors, steps, size, *shape, *_strides(states, stacks, constant), BLOCK=BLOCK
+            kernel_for(Layout(len(shape), single, wide))[grid](
+                *carried, *timed, *still, *after, *made, steps, size, prod(shape), *shape, *strides, **blocks
             )
         return after, made
 
     return scan
 
 
-def _strides(states: Sequence[Tensor], stacks: Sequence[Tensor], constant: Sequence[Tensor]) -> list[int]:
-    """Of every axis of the states, the stacks and the still tensors, then those of the stacks' time."""
-    inner = [stride for tensor in states for stride in tensor.stride()]
-    inner += [stride for tensor in stacks for stride in tensor.stride()[1:]]
-    inner += [stride for tensor in constant for stride in tensor.stride()]
-    return inner + [tensor.stride(0) for tensor in stacks]
+def _reach(tensor: Tensor) -> int:
+    """The place of the last element."""
+    return sum((size - 1) * step for size, step in zip(tensor.shape, tensor.stride(), strict=True))
+
+
+def _blocks(shape: Sequence[int], tensors: Sequence[Tensor]) -> dict[str, int]:
+    """Rows and columns of a tile, powers of two, and the warps that take it: some eight elements a thread."""
+    columns = 1 << (shape[-1] - 1).bit_length()
+    rows = max(1, BLOCK // columns)
+    if any(tensor.stride(-1) > 1 for tensor in tensors):
+        rows = max(rows, min(TALL, 2 * MOST_COLUMNS // columns))
+    return {"ROWS": rows, "COLS": columns, "num_warps": max(4, min(16, rows * columns // 256))}
 
 
 @cache

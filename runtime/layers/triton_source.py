@@ -1,182 +1,123 @@
 """Triton source of a scan, written from its ONNX nodes: states stay in registers from the first step to the last."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from typing import NamedTuple
 
-import numpy as np
-from onnx import NodeProto, TensorProto, helper, numpy_helper
+from onnx import NodeProto
 
 from spikec.runtime.errors import UnsupportedOperator
+from spikec.runtime.layers.loop import Loop
+from spikec.runtime.layers.triton_rows import lines
 
-Expression = Callable[..., str]
-
-_NAN_KEEPING = "propagate_nan=tl.PropagateNan.ALL"  # as torch and ONNX have it
-_CASTS = {TensorProto.FLOAT: "tl.float32", TensorProto.BOOL: "tl.int1", TensorProto.INT32: "tl.int32",
-          TensorProto.INT64: "tl.int64"}  # fmt: skip
-
-
-def _sigmoid(x: str) -> str:
-    return f"(1.0 / (1.0 + tl.exp(-({x}))))"
-
-
-def _tanh(x: str) -> str:
-    """From exp of what is not positive, which cannot overflow."""
-    small = f"tl.exp(-2.0 * tl.abs({x}))"
-    return f"tl.where({x} < 0.0, -1.0, 1.0) * (1.0 - {small}) / (1.0 + {small})"
+# a float rounded to bfloat16 by hand, to the nearest and ties to even: the interpreter's conversion cuts off
+_ROUNDED = (
+    "bits = {0}.to(tl.int32, bitcast=True)",
+    "bits = (bits + 0x7FFF + ((bits >> 16) & 1)) & -65536",
+    "{1} = bits.to(tl.float32, bitcast=True)",
+)
 
 
-def _softplus(x: str) -> str:
-    return f"(tl.maximum({x}, 0.0) + tl.log(1.0 + tl.exp(-tl.abs({x}))))"
+class Layout(NamedTuple):
+    """How tensors lie, as far as the source depends on it.
 
+    Attributes:
+        rank: number of axes of all tensors; one that is broadcast along an axis has stride 0 there.
+        single: positions of stacks and still tensors among the inputs that are one number a step.
+        wide: places in a tensor do not fit 32 bits.
+    """
 
-def _gelu(x: str, approximate: str = "none") -> str:
-    if approximate == "tanh":
-        inner = f"(0.7978845608028654 * ({x} + 0.044715 * {x} * {x} * {x}))"
-        return f"(0.5 * {x} * (1.0 + {_tanh(inner)}))"
-    return f"(0.5 * {x} * (1.0 + tl.erf({x} * 0.7071067811865476)))"
-
-
-def _clip(x: str, low: str = "", high: str = "") -> str:
-    above = f"tl.maximum({x}, {low}, {_NAN_KEEPING})" if low else x
-    return f"tl.minimum({above}, {high}, {_NAN_KEEPING})" if high else above
-
-
-def _hard_sigmoid(x: str, alpha: float = 0.2, beta: float = 0.5) -> str:
-    return f"tl.minimum(tl.maximum({alpha!r} * {x} + {beta!r}, 0.0), 1.0)"
-
-
-def _joined(operator: str) -> Expression:
-    return lambda *terms: f"({f' {operator} '.join(terms)})"
-
-
-def _nested(function: str) -> Expression:
-    def write(first: str, *others: str) -> str:
-        for other in others:
-            first = f"{function}({first}, {other}, {_NAN_KEEPING})"
-        return first
-
-    return write
-
-
-# operator -> how its value is written; arguments are the inputs' names, then the attributes by name
-EXPRESSIONS: dict[str, Expression] = {
-    **{name: _joined(sign) for name, sign in {"Add": "+", "Sub": "-", "Mul": "*", "Div": "/", "Sum": "+"}.items()},
-    **{name: _joined(sign) for name, sign in {"Greater": ">", "Less": "<", "Equal": "=="}.items()},
-    **{name: _joined(sign) for name, sign in {"GreaterOrEqual": ">=", "LessOrEqual": "<="}.items()},
-    **{name: _joined(sign) for name, sign in {"And": "&", "Or": "|", "Xor": "^"}.items()},
-    **{name: (lambda x, f=f: f"tl.{f}({x})") for name, f in {"Abs": "abs", "Exp": "exp", "Log": "log"}.items()},
-    **{name: (lambda x, f=f: f"tl.{f}({x})") for name, f in {"Sin": "sin", "Cos": "cos", "Erf": "erf"}.items()},
-    **{name: (lambda x, f=f: f"tl.{f}({x})") for name, f in {"Floor": "floor", "Ceil": "ceil"}.items()},
-    "Max": _nested("tl.maximum"),
-    "Min": _nested("tl.minimum"),
-    "Neg": lambda x: f"(-{x})",
-    "Not": lambda x: f"({x} == 0)",
-    "Identity": lambda x: x,
-    "Where": lambda c, a, b: f"tl.where({c}, {a}, {b})",
-    "Reciprocal": lambda x: f"(1.0 / {x})",
-    "Sqrt": lambda x: f"tl.sqrt_rn({x})",
-    "Sign": lambda x: f"(tl.where({x} > 0.0, 1.0, 0.0) - tl.where({x} < 0.0, 1.0, 0.0))",
-    "Relu": lambda x: f"tl.maximum({x}, 0.0, {_NAN_KEEPING})",
-    "LeakyRelu": lambda x, alpha=0.01: f"tl.where({x} < 0.0, {alpha!r} * {x}, {x})",
-    "PRelu": lambda x, slope: f"tl.where({x} < 0.0, {slope} * {x}, {x})",
-    "ThresholdedRelu": lambda x, alpha=1.0: f"tl.where({x} > {alpha!r}, {x}, 0.0)",
-    "Clip": _clip,
-    "Sigmoid": _sigmoid,
-    "HardSigmoid": _hard_sigmoid,
-    "HardSwish": lambda x: f"({x} * {_hard_sigmoid(x, 1 / 6, 0.5)})",
-    "Swish": lambda x, alpha=1.0: f"({x} * {_sigmoid(f'{alpha!r} * {x}')})",
-    "Tanh": _tanh,
-    "Softplus": _softplus,
-    "Softsign": lambda x: f"({x} / (1.0 + tl.abs({x})))",
-    "Mish": lambda x: f"({x} * {_tanh(_softplus(x))})",
-    "Elu": lambda x, alpha=1.0: f"tl.where({x} > 0.0, {x}, {alpha!r} * (tl.exp(tl.minimum({x}, 0.0)) - 1.0))",
-    "Gelu": _gelu,
-}
+    rank: int
+    single: AbstractSet[int] = frozenset()
+    wide: bool = False
 
 
 def writable(nodes: Sequence[NodeProto]) -> bool:
     """Whether ``scan_source`` takes these nodes."""
     try:
-        return bool([_statement(node) for node in nodes])
+        return bool([lines(node) for node in nodes])
     except UnsupportedOperator:
         return False
 
 
-def scan_source(nodes: Sequence[NodeProto], inputs: Sequence[str], outputs: Sequence[str], counts: Sequence[int],
-                rank: int, rounded: Sequence[tuple[int, int]] = ()) -> str:  # fmt: skip
-    """The kernel ``scan(pointers of inputs, of states after, of outputs, steps, size, sizes..., strides..., BLOCK)``.
+def scan_source(loop: Loop, layout: Layout) -> str:
+    """The kernel ``scan(pointers of inputs, of states after, of outputs, steps, size, whole, sizes..., strides...)``.
 
-    Args:
-        nodes: elementwise standard operators in topological order.
-        inputs: names of states, stacks and still tensors; ``counts`` says how many of each.
-        outputs: names of the states after the step, then of the outputs wanted for every step.
-        rank: number of axes of all tensors; one that is broadcast along an axis has stride 0 there.
-        rounded: as for ``kernel_of``, in bfloat16.
+    A program takes a block of elements through all steps; of a loop over rows (``loop.row``), whose last axis is the
+    row, a tile of whole rows. ``size`` is the number of elements or rows, ``whole`` that of elements.
 
     Raises:
-        UnsupportedOperator: a node that this table cannot write.
+        UnsupportedOperator: a node that has no Triton expression.
     """
-    states, stacks, _ = counts
-    carried, timed, still = inputs[:states], inputs[states : states + stacks], inputs[states + stacks :]
-    after, wanted = list(outputs[:states]), list(outputs[states:])
-    axes = range(rank)
-    pointers = [f"p_{name}" for name in inputs] + [f"q{i}" for i in range(len(outputs))]
-    strides = [f"{name}_{axis}" for name in inputs for axis in axes] + [f"{name}_t" for name in timed]
-    head = [*pointers, "steps", "size", *(f"n{axis}" for axis in axes), *strides, "BLOCK: tl.constexpr"]
-    lines = ["    i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)", "    live = i < size", "    r = i"]
-    for axis in reversed(axes):
-        lines += [f"    a{axis} = r % n{axis}", f"    r = r // n{axis}"]
-    lines += [f"    {name} = {_load(name, axes)}" for name in (*carried, *still)]
-    lines += ["    for t in range(steps):"]
-    lines += [f"        {name} = {_load(name, axes, f'p_{name} + t * {name}_t')}" for name in timed]
-    lines += [f"        {line}" for node in nodes for line in _statement(node)]
-    lines += [f"        after{i} = {name}" for i, name in enumerate(after)]
-    for i, name in enumerate(wanted):
-        lines.append(f"        out{i} = {name}")
-        for state in (state for event, state in rounded if event == i):
-            # rounded to bfloat16 by hand, to the nearest and ties to even: the interpreter's conversion cuts off
-            lines += [
-                f"        bits = {name}.to(tl.int32, bitcast=True)",
-                "        bits = (bits + 0x7FFF + ((bits >> 16) & 1)) & -65536",
-                f"        out{i} = bits.to(tl.float32, bitcast=True)",
-                f"        after{state} += out{i} - {name}",
-                f"        out{i} = out{i}.to(tl.bfloat16)",
-            ]
-        lines.append(f"        tl.store(q{states + i} + t * size + i, out{i}, mask=live)")
-    lines += [f"        {name} = after{i}" for i, name in enumerate(carried)]
-    lines += [f"    tl.store(q{i} + i, {name}, mask=live)" for i, name in enumerate(carried)]
-    body = "\n".join(lines)
-    return f"import triton\nimport triton.language as tl\n\n\n@triton.jit\ndef scan({', '.join(head)}):\n{body}\n"
+    timed = loop.timed
+    single = [name for i, name in enumerate(loop.inputs) if i in layout.single]
+    spread = [name for name in loop.inputs if name not in single]
+    axes = range(layout.rank)
+    pointers = [f"p_{name}" for name in loop.inputs] + [f"q{i}" for i in range(len(loop.outputs))]
+    strides = [f"{name}_{axis}" for name in spread for axis in axes] + [f"{name}_t" for name in timed]
+    blocks = ["ROWS: tl.constexpr", "COLS: tl.constexpr"] if loop.row is not None else ["BLOCK: tl.constexpr"]
+    head = [*pointers, "steps", "size", "whole", *(f"n{axis}" for axis in axes), *strides, *blocks]
+    loads = {name: f"tl.load(p_{name}).to(tl.float32)" for name in single}
+    loads |= {name: _load(name, axes) for name in spread}
+    states, outputs = len(loop.carried), len(loop.outputs)
+    body = [
+        *(_tile(axes, layout.wide) if loop.row is not None else _block(axes, layout.wide)),
+        *(f"{name} = {loads[name]}" for name in (*loop.carried, *loop.still)),
+        "for t in range(steps):",
+        *(f"    {name} = {loads[name]}" for name in timed),
+        *(f"    {line}" for node in loop.protos for line in lines(node)),
+        *(f"    after{i} = {name}" for i, name in enumerate(loop.outputs[:states])),
+        *(f"    {line}" for i, name in enumerate(loop.outputs[states:]) for line in _give(loop, i, name)),
+        *(f"    {name} = after{i}" for i, name in enumerate(loop.carried)),
+        # pointers walk through time: a place in all steps may not fit 32 bits
+        *(f"    p_{name} += {name}_t" for name in timed),
+        *(f"    q{i} += whole" for i in range(states, outputs)),
+        *(f"tl.store(q{i} + at, {name}, mask=live)" for i, name in enumerate(loop.carried)),
+    ]
+    text = "\n".join(f"    {line}" for line in body)
+    return f"import triton\nimport triton.language as tl\n\n\n@triton.jit\ndef scan({', '.join(head)}):\n{text}\n"
 
 
-def _load(name: str, axes: Sequence[int], pointer: str = "") -> str:
-    # without axes i is 0: a block of pointers all the same, which a mask asks for
-    offset = " + ".join([pointer or f"p_{name}", *(f"a{axis} * {name}_{axis}" for axis in axes)] + ["i"] * (not axes))
+def _block(axes: Sequence[int], wide: bool) -> list[str]:
+    """Where the elements of this program are: ``a0``... along the axes, ``at`` in what is written."""
+    first = f"i = tl.program_id(0){'.to(tl.int64)' * wide} * BLOCK + tl.arange(0, BLOCK)"
+    return [first, "live = i < size", "at = i", *_places(axes)]
+
+
+def _tile(axes: Sequence[int], wide: bool) -> list[str]:
+    """The same for whole rows, which the last axis holds."""
+    *outer, row = axes
+    return [
+        f"i = (tl.program_id(0){'.to(tl.int64)' * wide} * ROWS + tl.arange(0, ROWS))[:, None]",
+        f"a{row} = tl.arange(0, COLS)[None, :]",
+        f"cols = n{row}",
+        f"live = (i < size) & (a{row} < cols)",
+        f"at = i * cols + a{row}",
+        *_places(outer),
+    ]
+
+
+def _places(axes: Sequence[int]) -> list[str]:
+    """The number ``i`` taken apart; the first axis needs no remainder."""
+    found = ["r = i"]
+    for axis in reversed(axes[1:]):
+        found += [f"a{axis} = r % n{axis}", f"r = r // n{axis}"]
+    return [*found, f"a{axes[0]} = r"]
+
+
+def _give(loop: Loop, output: int, name: str) -> list[str]:
+    """An output is stored; what a neuron remembers is what it sends."""
+    pointer = f"q{len(loop.carried) + output}"
+    values = [state for event, state in loop.rounded if event == output]
+    if not values and output not in loop.lowered:
+        return [f"tl.store({pointer} + at, {name}, mask=live)"]
+    return [
+        *(line.format(name, f"out{output}") for line in _ROUNDED),
+        *(f"after{state} += out{output} - {name}" for state in values),
+        f"tl.store({pointer} + at, out{output}.to(tl.bfloat16), mask=live)",
+    ]
+
+
+def _load(name: str, axes: Sequence[int]) -> str:
+    offset = " + ".join([f"p_{name}", *(f"a{axis} * {name}_{axis}" for axis in axes)])
     return f"tl.load({offset}, mask=live).to(tl.float32)"
-
-
-def _statement(node: NodeProto) -> list[str]:
-    attributes = {entry.name: helper.get_attribute_value(entry) for entry in node.attribute}
-    if node.op_type == "Constant":
-        return [f"{node.output[0]} = {_literal(node, attributes)}"]
-    if node.op_type == "Cast" and attributes["to"] in _CASTS:
-        kind = _CASTS[attributes["to"]]
-        return [f"{node.output[0]} = ({node.input[0]} != 0)" if kind == "tl.int1" else
-                f"{node.output[0]} = {node.input[0]}.to({kind})"]  # fmt: skip
-    if node.op_type not in EXPRESSIONS:
-        raise UnsupportedOperator(
-            f"operator {node.op_type} has no Triton expression; its scan goes through torch.compile"
-        )
-    named: dict[str, Any] = {name: v.decode() if isinstance(v, bytes) else v for name, v in attributes.items()}
-    return [f"{node.output[0]} = {EXPRESSIONS[node.op_type](*node.input, **named)}"]
-
-
-def _literal(node: NodeProto, attributes: dict[str, Any]) -> str:
-    (value,) = attributes.values()
-    array = numpy_helper.to_array(value) if isinstance(value, TensorProto) else np.array(value)
-    if array.size != 1:
-        raise UnsupportedOperator(f"a constant of {array.size} elements inside a scan; it goes through torch.compile")
-    number = array.reshape(()).item()
-    if isinstance(number, bool):
-        return repr(int(number))
-    return repr(number) if np.isfinite(number) else f'float("{number}")'

@@ -11,7 +11,8 @@ import spikec
 from spikec.runtime import DeviceError, InputError, Session
 from spikec.runtime.layers import CannotFold, Layerwise
 from spikec.runtime.layers.coalesce import coalesce
-from spikec.runtime.layers.plan import Fold, Scan, plan_layers
+from spikec.runtime.layers.plan import Fold, Scan
+from spikec.runtime.layers.planner import plan_layers
 from spikec.runtime.layers.stages import Layers
 from spikec.runtime.parts import take_apart
 from spikec.runtime.torch_backend import TorchBackend

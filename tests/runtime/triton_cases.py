@@ -9,8 +9,9 @@ from onnx import helper
 
 from spikec.runtime.errors import UnsupportedOperator
 from spikec.runtime.layers import Layerwise, kernels
+from spikec.runtime.layers.loop import Loop
+from spikec.runtime.layers.triton_expressions import EXPRESSIONS
 from spikec.runtime.layers.triton_kernel import triton_scan
-from spikec.runtime.layers.triton_source import EXPRESSIONS
 from spikec.runtime.torch_backend import TorchBackend
 from tests.models.forms import STEPS
 from tests.models.networks import network
@@ -38,9 +39,9 @@ def both(monkeypatch):
     compared = []
     plain = kernels.kernel_of.__wrapped__
 
-    def kernel_of(nodes, inputs, outputs, counts, dtype, device, compiled, rounded=(), event_dtype=None):
-        reference = plain(nodes, inputs, outputs, counts, dtype, device, False, rounded, event_dtype)
-        triton = kernels.flat(triton_scan(nodes, inputs, outputs, counts, rounded), strided=True)
+    def kernel_of(loop, dtype, device, compiled, event_dtype=None):
+        reference = plain(loop, dtype, device, False, event_dtype)
+        triton = kernels.flat(triton_scan(loop), strided=True, row=loop.row)
 
         def run(carried, timed, still, steps):
             expected, found = (kernel(carried, timed, still, steps) for kernel in (reference, triton))
@@ -88,15 +89,15 @@ def test_every_expression_is_the_operator(operator):
         node.input[:] = [safe[name] for name in node.input]
         node.output[:] = [safe[name] for name in node.output]
     serialised = tuple(node.SerializeToString() for node in nodes)
-    arguments = (serialised, ("v", *names), ("w", "f"), (1, 1, count - 1))
+    loop = Loop(serialised, ("v", *names), ("w", "f"), (1, 1, count - 1))
     stack = torch.stack([x, x + 0.25])
     still = [torch.linspace(2.5, -0.5, 41), torch.tensor([0.5])][: count - 1]
     if operator == "Clip":
         still = [torch.tensor([-0.5]), torch.tensor([0.75])]
-    plain = kernels.kernel_of(*arguments, torch.float32, torch.device("cpu"), False)
+    plain = kernels.kernel_of(loop, torch.float32, torch.device("cpu"), False)
     for left, right in zip(
         chain(*plain([torch.zeros(41)], [stack], still, 2)),
-        chain(*triton_scan(*arguments)([torch.zeros(41)], [stack], still, 2)),
+        chain(*triton_scan(loop)([torch.zeros(41)], [stack], still, 2)),
         strict=True,
     ):
         np.testing.assert_allclose(right, left, rtol=1e-5, atol=2e-6)
@@ -108,11 +109,11 @@ ADDS = (helper.make_node("Add", ["v", "x"], ["w"]), helper.make_node("Mul", ["w"
 @pytest.mark.parametrize("shape", [(3, 4, 5), ()])
 def test_states_that_repeat_a_row_and_neurons_without_axes(shape):
     serialised = tuple(node.SerializeToString() for node in ADDS)
-    arguments = (serialised, ("v", "x", "a"), ("w", "f"), (1, 1, 1))
+    loop = Loop(serialised, ("v", "x", "a"), ("w", "f"), (1, 1, 1))
     row, stack = torch.randn((1, *shape[1:]) if shape else ()), torch.randn((2, *shape))
     still = torch.randn((shape[-1],) if shape else ())
-    expected = kernels.kernel_of(*arguments, torch.float32, torch.device("cpu"), False)
-    found = kernels.flat(triton_scan(*arguments), strided=True)
+    expected = kernels.kernel_of(loop, torch.float32, torch.device("cpu"), False)
+    found = kernels.flat(triton_scan(loop), strided=True)
     for left, right in zip(
         chain(*expected([row.expand(shape)], [stack], [still], 2)),
         chain(*found([row.expand(shape)], [stack], [still], 2)),
@@ -124,4 +125,4 @@ def test_states_that_repeat_a_row_and_neurons_without_axes(shape):
 def test_nodes_without_an_expression_are_refused():
     node = helper.make_node("Acosh", ["x"], ["y"])
     with pytest.raises(UnsupportedOperator, match="Acosh has no Triton expression"):
-        triton_scan((node.SerializeToString(),), ("x",), ("y",), (1, 0, 0))
+        triton_scan(Loop((node.SerializeToString(),), ("x",), ("y",), (1, 0, 0)))

@@ -84,9 +84,7 @@ def _kind(full: tuple[int, ...], axis: int, tensors: Sequence[Tensor]) -> tuple[
 def _steps(full: tuple[int, ...], axis: int, tensors: Sequence[Tensor]) -> list[int]:
     """The tensors' strides along the axis; 0 where they are broadcast."""
     behind = axis - len(full)
-    return [
-        tensor.stride(behind) if -behind <= tensor.ndim and tensor.shape[behind] > 1 else 0 for tensor in tensors
-    ]
+    return [tensor.stride(behind) if -behind <= tensor.ndim and tensor.shape[behind] > 1 else 0 for tensor in tensors]
 
 
 def _groups(

@@ -42,7 +42,8 @@ def kernel_of(
     ) -> tuple[list[Tensor], list[Tensor]]:
         found: list[list[Tensor]] = [[] for _ in range(len(loop.outputs) - states)]
         for t in range(steps):
-            results = advance(*carried, *[stack[t] for stack in timed], *still)
+            now = [stack[t] for stack in timed]  # sums of what matrix products give are in the type of states too
+            results = advance(*carried, *[x.to(dtype) if x.is_floating_point() else x for x in now], *still)
             carried, values = list(results[:states]), list(results[states:])
             for event, value in loop.rounded:
                 exact, values[event] = values[event], values[event].to(event_dtype)

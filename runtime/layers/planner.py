@@ -4,12 +4,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from onnx import NodeProto, TensorProto, numpy_helper
+from onnx import NodeProto
 
 from spikec.runtime.layers.elementwise import ELEMENTWISE
 from spikec.runtime.layers.flatten import Functions, flatten
 from spikec.runtime.layers.plan import CannotFold, Fold, Plan, Scan, Stage, gives_shape, holds_graph
-from spikec.runtime.layers.triton_rows import ROWS, constant_axes, row_axis
+from spikec.runtime.layers.triton_rows import ROWS, constant_axes, known_axes, row_axis
 from spikec.runtime.layers.triton_source import writable
 from spikec.runtime.manifest import State
 from spikec.runtime.parts import CLOCK, Parts, needed
@@ -58,7 +58,7 @@ class _Planner:
         self.reads = Counter(name for node in self.nodes for name in set(node.input))
         self.clocked = {CLOCK}
         self.constant = {tensor.name for tensor in parts.constants}
-        self.axes = {t.name: numpy_helper.to_array(t).ravel().tolist() for t in parts.constants if len(t.dims) == 1 and t.data_type == TensorProto.INT64}
+        self.axes = known_axes(parts.constants)
         self.waiting: dict[str, _Waiting] = {}  # by the tensor that is waited for
         self.result = Plan()
 

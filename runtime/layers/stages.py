@@ -15,7 +15,6 @@ from spikec.runtime.parts import CLOCK, Parts
 from spikec.runtime.stepwise import Tensors
 from spikec.runtime.torch_backend import TorchBackend
 
-
 Made = Scanner | Folded | RowScanner
 
 

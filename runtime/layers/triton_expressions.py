@@ -1,6 +1,6 @@
 """What ONNX nodes are in Triton's language."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np

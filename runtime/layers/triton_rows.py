@@ -1,6 +1,6 @@
 """Operators on rows in Triton's language: a tile holds whole rows, ``live`` masks what of it is none."""
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -108,12 +108,21 @@ def row_axis(nodes: Sequence[NodeProto], full: Set[str], axes: Mapping[str, Sequ
     return found.pop() if len(found) == 1 and full.issuperset(nodes[-1].output) else None
 
 
+def known_axes(constants: Iterable[TensorProto]) -> dict[str, list[int]]:
+    """The lists of integers among the constants, by name."""
+    lists = (tensor for tensor in constants if len(tensor.dims) == 1 and tensor.data_type == TensorProto.INT64)
+    return {tensor.name: numpy_helper.to_array(tensor).tolist() for tensor in lists}
+
+
 def constant_axes(nodes: Sequence[NodeProto]) -> dict[str, list[int]]:
-    """The tensors of integers among ``nodes`` that are constants."""
-    constants = [node for node in nodes if node.op_type == "Constant"]
-    values = {node.output[0]: helper.get_attribute_value(node.attribute[0]) for node in constants}
-    arrays = {name: numpy_helper.to_array(v) if isinstance(v, TensorProto) else np.array(v) for name, v in values.items()}
-    return {name: array.ravel().tolist() for name, array in arrays.items() if array.dtype.kind == "i"}
+    """The lists of integers that nodes of the type Constant give, by name."""
+    found: dict[str, list[int]] = {}
+    for node in (node for node in nodes if node.op_type == "Constant"):
+        value = helper.get_attribute_value(node.attribute[0])
+        array = numpy_helper.to_array(value) if isinstance(value, TensorProto) else np.array(value)
+        if array.ndim == 1 and array.dtype.kind == "i":
+            found[node.output[0]] = array.tolist()
+    return found
 
 
 def _axis(node: NodeProto, axes: Mapping[str, Sequence[int]]) -> int | None:

@@ -78,6 +78,12 @@ TEXTS = {
         SCORES,
         f"{FIRST} e = Relu(a) f = Gemm(e, q) h = Add(a, f) i = Tanh(h) j = Gemm(i, q) g = Add(j, h) y = Gemm(g, v)",
     ),
+    "residuals": (
+        ROW,
+        SCORES,
+        f"{FIRST} e = Relu(a) f = Gemm(e, q) h = Add(a, f) i = Tanh(h) j = Gemm(i, q) g = Add(j, h) "
+        "k = LayerNormalization(g, s, b) l = Gemm(k, q) m = Add(l, g) y = Gemm(m, v)",
+    ),
     "dense": (
         IMAGE,
         SCORES,

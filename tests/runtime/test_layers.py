@@ -11,6 +11,7 @@ import spikec
 from spikec.runtime import DeviceError, InputError, Session
 from spikec.runtime.layers import CannotFold, Layerwise
 from spikec.runtime.layers.coalesce import coalesce
+from spikec.runtime.layers.elementwise import ELEMENTWISE
 from spikec.runtime.layers.plan import Fold, Scan
 from spikec.runtime.layers.planner import plan_layers
 from spikec.runtime.layers.stages import Layers
@@ -21,10 +22,12 @@ from tests.models.networks import network
 from tests.runtime.engines import parts_of
 
 
-def stages(name, **options):
+def stages(name, *, fused=False, **options):
     parts = parts_of(name, **options)
     read = {item for node in parts.readout for item in node.input}
-    return plan_layers(parts, [state.next for state in parts.manifest.states if state.final in read]).stages
+    return plan_layers(
+        parts, [state.next for state in parts.manifest.states if state.final in read], fused=fused
+    ).stages
 
 
 def test_a_neuron_and_its_integrator_are_one_scan():
@@ -38,6 +41,24 @@ def test_a_window_takes_all_steps_before_its_scan():
     (at,) = (i for i, (_, operators) in enumerate(kinds) if operators == {"MaxPool"})
     assert kinds[at][0] is Fold
     assert kinds[at + 1][0] is Scan
+
+
+def test_a_softmax_and_the_product_before_it_are_one_scan_of_rows():
+    (row,) = (stage for stage in stages("attention", fused=True) if isinstance(stage, Scan) and stage.row is not None)
+    assert [name for name, _ in row.carried] == ["f/value", "g/value"]
+    assert {"Softmax"} == {node.op_type for node in row.nodes} - ELEMENTWISE
+    assert [type(stage) for stage in row.apart] == [Scan, Fold, Scan]
+    assert not any(isinstance(stage, Scan) and stage.row is not None for stage in stages("attention"))
+
+
+def test_a_sum_comes_from_the_scan_that_reads_it_first():
+    made = stages("residuals", fused=True)
+    (row,) = (stage for stage in made if isinstance(stage, Scan) and stage.row is not None)
+    assert row.outputs == ("g/delta", "k/event")
+    (last,) = (stage for stage in made if "m/delta" in stage.outputs)
+    assert isinstance(last, Scan)
+    assert not last.carried
+    assert {"Add"} == {node.op_type for node in last.nodes}
 
 
 def test_a_node_that_reads_a_state_of_the_step_before_is_named():

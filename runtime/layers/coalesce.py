@@ -96,8 +96,8 @@ def _groups(
     """
     groups: list[list[int]] = []
     for axis in (axis for axis in order if full[axis] > 1):
-        last = groups[-1][-1] if groups else None
-        merged = last is not None and kinds[last] == kinds[axis]
+        last = groups[-1][-1] if groups else axis
+        merged = bool(groups) and kinds[last] == kinds[axis]
         if merged and steps is not None:
             merged = steps[last] == [step * full[axis] for step in steps[axis]]
         if merged:

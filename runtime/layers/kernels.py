@@ -50,8 +50,8 @@ def kernel_of(
                 carried[value] = carried[value] + (values[event].to(dtype) - exact)
             for output in loop.lowered:
                 values[output] = values[output].to(event_dtype)
-            for stack, now in zip(found, values, strict=True):
-                stack.append(now)
+            for stack, given in zip(found, values, strict=True):
+                stack.append(given)
         return carried, [torch.stack(values) for values in found]
 
     if not compiled:

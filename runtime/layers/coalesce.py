@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from spikec.runtime.layers.loop import Order
+
 Tensor = torch.Tensor
 Reshape = Callable[..., Tensor]
 
@@ -29,6 +31,7 @@ def coalesce(
     *,
     strided: bool = False,
     row: int | None = None,
+    given: Order = None,
 ) -> Coalesced:
     """How all these tensors (``stacks`` behind their first axis) broadcast together on as few axes as possible.
 
@@ -39,11 +42,12 @@ def coalesce(
         still: what has one value for all steps.
         stacks: what has a value for each step.
         strided: axes stay apart where merging them would copy one of the tensors.
+        given: the order of the axes, if it is not to be that in memory.
         row: this axis comes last and stays apart, with at least one axis before it.
     """
     tensors = [*carried, *still, *(stack[0] for stack in stacks)]
     full = np.broadcast_shapes(*(tensor.shape for tensor in tensors))
-    order = _memory_order(full, [*(stack[0] for stack in stacks), *carried, *still])
+    order = _ordered(full, [*(stack[0] for stack in stacks), *carried, *still], given)
     if row is not None:
         order.append(order.pop(order.index(row % len(full))))
     kinds = [_kind(full, axis, tensors) for axis in range(len(full))]
@@ -66,6 +70,15 @@ def coalesce(
         return ordered.permute((*range(lead), *(lead + axis for axis in back)))
 
     return Coalesced(full, merge, restore)
+
+
+def _ordered(full: tuple[int, ...], tensors: Sequence[Tensor], given: Order) -> list[int]:
+    if isinstance(given, tuple) and len(given) == len(full):
+        return list(given)
+    found, rank = _memory_order(full, tensors), len(full)
+    if given == "product":
+        return sorted(found, key=lambda axis: axis if axis < rank - 2 else rank)
+    return found
 
 
 def _memory_order(full: tuple[int, ...], tensors: Sequence[Tensor]) -> list[int]:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence, Set
 import torch
 from onnx import NodeProto
 
-from spikec.runtime.layers.plan import Fold, Plan
+from spikec.runtime.layers.plan import Fold
 from spikec.runtime.torch_backend import TorchBackend
 from spikec.runtime.torch_graph import TorchGraph
 
@@ -17,7 +17,7 @@ Evaluate = Callable[..., tuple[Tensor, ...]]
 # the operators that take most of the time, and that hardware serves in lower precision
 MATRIX = frozenset({"Conv", "ConvTranspose", "Einsum", "Gemm", "MatMul"})
 # the operators that move elements and compute nothing: they keep the type
-_MOVES = frozenset(
+MOVES = frozenset(
     {"Concat", "Expand", "Flatten", "Gather", "Identity", "Pad", "Reshape", "Slice", "Split", "Squeeze", "Transpose",
      "Unsqueeze"}
 )  # fmt: skip
@@ -33,7 +33,7 @@ class Folded:
     def __init__(self, fold: Fold, stacked: Set[str], engine: TorchBackend) -> None:
         self.fold = fold
         operators = {node.op_type for node in fold.nodes}
-        self.dtype = engine.matrix_dtype if operators <= MATRIX else None if operators <= _MOVES else engine.dtype
+        self.dtype = engine.matrix_dtype if operators <= MATRIX else None if operators <= MOVES else engine.dtype
         known = {name: engine.constants[name] for name in _names(fold.nodes) if name in engine.constants}
         if "Conv" in operators:
             known = {name: channels_last(tensor) for name, tensor in known.items()}
@@ -73,23 +73,6 @@ class Folded:
 
     def _at(self, t: int, args: Sequence[Tensor]) -> list[Tensor]:
         return [arg if axis is None else arg[t] for arg, axis in zip(args, self.axes, strict=True)]
-
-
-def lowered(plan: Plan, wanted: Set[str]) -> set[str]:
-    """The tensors that only matrix products read, or what moves elements on to matrix products: of lower precision.
-
-    They are given in it by the scans that make them, with the same values as converted later.
-    """
-    low = {name for stage in plan.stages for name in stage.outputs if name not in wanted}
-    for stage in reversed(plan.stages):
-        read = {name for node in stage.nodes for name in node.input}
-        if isinstance(stage, Fold) and stage.kind == "fold":
-            operators = {node.op_type for node in stage.nodes}
-            if operators <= MATRIX or (operators <= _MOVES and low.issuperset(stage.outputs)):
-                continue
-        if not isinstance(stage, Fold) or stage.kind != "shape":
-            low -= read
-    return low
 
 
 def channels_last(tensor: Tensor) -> Tensor:

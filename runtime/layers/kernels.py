@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from spikec.runtime.layers.coalesce import coalesce
-from spikec.runtime.layers.loop import Loop
+from spikec.runtime.layers.loop import Loop, Order
 from spikec.runtime.layers.triton_kernel import triton_scan
 from spikec.runtime.layers.triton_source import writable
 from spikec.runtime.torch_graph import TorchGraph
@@ -57,7 +57,7 @@ def kernel_of(
     if not compiled:
         return scan
     if in_triton(dtype, device) and writable(protos):
-        return flat(triton_scan(loop), strided=True, row=loop.row)
+        return flat(triton_scan(loop), strided=True, row=loop.row, order=loop.order)
     # on the CPU it is no news that there is no CUDA compiler
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     return flat(torch.compile(_own_code(scan), dynamic=True))
@@ -74,7 +74,7 @@ def _own_code(function: Callable[..., Any]) -> Callable[..., Any]:
     return FunctionType(code, function.__globals__, code.co_name, function.__defaults__, function.__closure__)
 
 
-def flat(scan: Kernel, *, strided: bool = False, row: int | None = None) -> Kernel:
+def flat(scan: Kernel, *, strided: bool = False, row: int | None = None, order: Order = None) -> Kernel:
     """``scan`` on tensors of as few axes as their broadcasting allows, which makes for long inner loops.
 
     Args:
@@ -82,13 +82,14 @@ def flat(scan: Kernel, *, strided: bool = False, row: int | None = None) -> Kern
         strided: it takes any strides, and states that are broadcast to the common shape; else these are written out
             first.
         row: an axis of the common shape that stays as it is, behind all others.
+        order: see ``Loop``.
     """
 
     def run(
         carried: list[Tensor], timed: list[Tensor], still: list[Tensor], steps: int
     ) -> tuple[list[Tensor], list[Tensor]]:
         narrow = [_narrow(tensor) for tensor in carried] if strided else []
-        shape, merge, restore = coalesce(carried, [*still, *narrow], timed, strided=strided, row=row)
+        shape, merge, restore = coalesce(carried, [*still, *narrow], timed, strided=strided, row=row, given=order)
         states = [merge(tensor) for tensor in narrow] or [merge(tensor.expand(shape)) for tensor in carried]
         after, outputs = scan(states, [merge(tensor, 1) for tensor in timed], [merge(t) for t in still], steps)
         return [restore(tensor) for tensor in after], [restore(tensor, 1) for tensor in outputs]

@@ -1,7 +1,7 @@
 """Layer by layer: each affine segment takes all time steps at once, each neuron scans over them."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -150,9 +150,11 @@ class Layerwise(Stepwise):
 
     def _ordered(self, tensor: torch.Tensor) -> torch.Tensor:
         """In the order of what meets it; on CUDA, whose kernels read any strides, a row for all samples stays one."""
-        if tensor.is_cuda and tensor.ndim and len(tensor) > 1 and tensor.stride(0) == 0:
+        if not tensor.is_cuda:
+            return self._order(tensor)
+        if tensor.ndim and len(tensor) > 1 and tensor.stride(0) == 0:
             return self._order(tensor[:1]).expand(tensor.shape)
-        return self._order(tensor)
+        return in_order(tensor, self._order)
 
     def _count_all(self, counter: Counter, results: Tensors, samples: int, steps: int, batch: int) -> None:
         for event in self.events:
@@ -161,3 +163,10 @@ class Layerwise(Stepwise):
 
 def _shapes(feeds: Mapping[str, np.ndarray]) -> Shapes:
     return tuple(array.shape for array in feeds.values())
+
+
+def in_order(tensor: torch.Tensor, order: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+    """``order`` done to the axes as they lie in memory: an image that was transposed to channels last is an image."""
+    axes = sorted(range(tensor.ndim), key=lambda axis: -tensor.stride(axis))
+    back = [axes.index(axis) for axis in range(tensor.ndim)]
+    return order(tensor.permute(axes)).permute(back)

@@ -2,8 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from onnx import NodeProto
+
+# the axes themselves, or "product": the last two as the tensors have them, behind all others
+Order = tuple[int, ...] | Literal["product"] | None
 
 
 @dataclass(frozen=True)
@@ -18,6 +22,8 @@ class Loop:
             states): events are sent in the type of events, and what is remembered is what was sent.
         lowered: positions of other outputs that are given in that type.
         row: the axis of the rows in the common shape.
+        order: how a Triton kernel takes the axes of the common shape, from the slowest in memory to the fastest; by
+            itself as the stacks have them.
     """
 
     nodes: tuple[bytes, ...]
@@ -27,6 +33,7 @@ class Loop:
     rounded: tuple[tuple[int, int], ...] = ()
     lowered: tuple[int, ...] = ()
     row: int | None = None
+    order: Order = None
 
     @property
     def carried(self) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Set
 
 import torch
 
+from spikec.runtime.layers.forms import Forms
 from spikec.runtime.layers.kernels import Kernel, kernel_of
 from spikec.runtime.layers.loop import Loop, anonymous
 from spikec.runtime.layers.plan import Scan
@@ -14,11 +15,9 @@ Tensors = dict[str, Tensor]
 
 
 class Scanner:
-    """Runs one ``Scan`` over a stretch of time; outputs in ``lowered`` are given in the type of matrix products."""
+    """Runs one ``Scan`` over a stretch of time; ``forms`` says how outputs are given."""
 
-    def __init__(
-        self, scan: Scan, stacked: Set[str], engine: TorchBackend, compiled: bool, lowered: Set[str] = frozenset()
-    ) -> None:
+    def __init__(self, scan: Scan, stacked: Set[str], engine: TorchBackend, compiled: bool, forms: Forms) -> None:
         read = list(dict.fromkeys(name for node in scan.nodes for name in node.input if name))
         made = {name for node in scan.nodes for name in node.output}
         before = [name for name, _ in scan.carried]
@@ -30,10 +29,11 @@ class Scanner:
         wanted = [*(after for _, after in scan.carried), *scan.outputs]
         coarse = engine.matrix_dtype != engine.dtype
         rounded = _events(scan) if coarse else ()
-        low = (i for i, name in enumerate(scan.outputs) if coarse and name in lowered)
+        low = (i for i, name in enumerate(scan.outputs) if coarse and name in forms.low)
         loop = Loop(
             *anonymous(scan.nodes, names, wanted), (len(before), len(self.stacked), len(self.still)), rounded,
             tuple(i for i in low if i not in {event for event, _ in rounded}), scan.row,
+            next((forms.orders[name] for name in scan.outputs if name in forms.orders), None),
         )  # fmt: skip
         self.kernel: Kernel = kernel_of(loop, engine.dtype, engine.device, compiled, engine.matrix_dtype)
 

@@ -5,7 +5,8 @@ from collections.abc import Sequence, Set
 
 import torch
 
-from spikec.runtime.layers.folding import Folded, lowered
+from spikec.runtime.layers.folding import Folded
+from spikec.runtime.layers.forms import Forms, forms
 from spikec.runtime.layers.kernels import in_triton
 from spikec.runtime.layers.plan import Scan, Stage
 from spikec.runtime.layers.planner import plan_layers
@@ -18,7 +19,7 @@ from spikec.runtime.torch_backend import TorchBackend
 Made = Scanner | Folded | RowScanner
 
 
-def make_stage(stage: Stage, stacked: Set[str], engine: TorchBackend, compiled: bool, low: Set[str]) -> Made:
+def make_stage(stage: Stage, stacked: Set[str], engine: TorchBackend, compiled: bool, given: Forms) -> Made:
     """The stage ready to run.
 
     Args:
@@ -26,14 +27,14 @@ def make_stage(stage: Stage, stacked: Set[str], engine: TorchBackend, compiled: 
         stacked: the tensors that have a value for each step.
         engine: the torch backend.
         compiled: whether scans are compiled.
-        low: the tensors that scans give in the type of matrix products.
+        given: how scans give their outputs.
     """
     if not isinstance(stage, Scan):
         return Folded(stage, stacked, engine)
-    scanner = Scanner(stage, stacked, engine, compiled, low)
+    scanner = Scanner(stage, stacked, engine, compiled, given)
     if stage.row is None:
         return scanner
-    return RowScanner(scanner, [make_stage(part, stacked, engine, compiled, low) for part in stage.apart])
+    return RowScanner(scanner, [make_stage(part, stacked, engine, compiled, given) for part in stage.apart])
 
 
 class Layers:
@@ -43,8 +44,8 @@ class Layers:
         fused = compiled and in_triton(engine.dtype, engine.device)
         plan = plan_layers(parts, wanted, fused=fused)
         self.wanted = set(wanted)
-        low = lowered(plan, self.wanted)
-        self.stages = [make_stage(stage, plan.stacked, engine, compiled, low) for stage in plan.stages]
+        given = forms(plan, self.wanted, set(engine.constants), ordered=fused)
+        self.stages = [make_stage(stage, plan.stacked, engine, compiled, given) for stage in plan.stages]
         self.constants = engine.constants
         self.uses = Counter(name for stage in self.stages for name in stage.reads)
 

@@ -12,6 +12,9 @@ from spikec.runtime import DeviceError, InputError, Session
 from spikec.runtime.layers import CannotFold, Layerwise
 from spikec.runtime.layers.coalesce import coalesce
 from spikec.runtime.layers.elementwise import ELEMENTWISE
+from spikec.runtime.layers.folding import channels_last
+from spikec.runtime.layers.forms import forms
+from spikec.runtime.layers.layerwise import in_order
 from spikec.runtime.layers.plan import Fold, Scan
 from spikec.runtime.layers.planner import plan_layers
 from spikec.runtime.layers.stages import Layers
@@ -168,3 +171,48 @@ def test_coalesced_tensors_broadcast_as_before(full, data):
     assert together.ndim <= len(full) + 1
     padded = stack.reshape(2, *(1,) * (len(full) + 1 - stack.ndim), *stack.shape[1:])
     assert torch.equal(restore(together, 1), padded * still + carried)
+
+
+@settings(max_examples=60, deadline=None)
+@given(full=st.lists(SIZES, min_size=2, max_size=4), data=st.data())
+def test_strided_tensors_are_merged_without_copies(full, data):
+    """Axes in a given order, and one of rows behind all others: every tensor stays where it is."""
+
+    def tensor(lead=()):
+        order = data.draw(st.permutations(range(len(full))))
+        made = torch.randn([*lead, *(full[axis] for axis in order)])
+        return made.permute([*range(len(lead)), *(len(lead) + axis for axis in np.argsort(order))])
+
+    row = data.draw(st.sampled_from([None, *range(-len(full), len(full))]))
+    given_ = data.draw(st.sampled_from([None, "product", tuple(data.draw(st.permutations(range(len(full)))))]))
+    state, stack = tensor(), tensor((2,))
+    _, merge, restore = coalesce([state], [], [stack], strided=True, row=row, given=given_)
+    assert merge(state).data_ptr() == state.data_ptr()
+    assert merge(stack, 1).data_ptr() == stack.data_ptr()
+    if row is not None:
+        assert merge(state).shape[-1] == full[row]
+        assert merge(state).ndim >= 2
+    assert torch.equal(restore(merge(stack, 1) + merge(state), 1), stack + state)
+    if isinstance(given_, tuple) and row is None:
+        assert restore(torch.empty(merge(state).shape)).permute(given_).is_contiguous()
+
+
+def test_a_transposed_image_is_an_image():
+    image = torch.randn(2, 3, 4, 5)
+    assert in_order(image, channels_last).is_contiguous(memory_format=torch.channels_last)
+    assert in_order(image.permute(0, 2, 3, 1), channels_last).is_contiguous()
+    assert torch.equal(in_order(image.permute(0, 2, 3, 1), channels_last), image.permute(0, 2, 3, 1))
+
+
+def test_forms_save_copies():
+    """Operands of a product come in its type and behind one another."""
+    parts = parts_of("attention")
+    wanted = {
+        state.next for state in parts.manifest.states if state.final in {n for r in parts.readout for n in r.input}
+    }
+    plan, constants = plan_layers(parts, wanted, fused=True), {tensor.name for tensor in parts.constants}
+    low, orders = forms(plan, wanted, constants, ordered=True)
+    assert "g/value_next" in low
+    assert orders["g/value_next"] == "product"
+    assert forms(plan, wanted, constants, ordered=False) == (low, {})
+    assert not wanted & low

@@ -33,7 +33,8 @@ class Folded:
     def __init__(self, fold: Fold, stacked: Set[str], engine: TorchBackend) -> None:
         self.fold = fold
         operators = {node.op_type for node in fold.nodes}
-        self.dtype = engine.matrix_dtype if operators <= MATRIX else None if operators <= MOVES else engine.dtype
+        moves = operators <= MOVES or fold.kind == "shape"
+        self.dtype = engine.matrix_dtype if operators <= MATRIX else None if moves else engine.dtype
         known = {name: engine.constants[name] for name in _names(fold.nodes) if name in engine.constants}
         if "Conv" in operators:
             known = {name: channels_last(tensor) for name, tensor in known.items()}

@@ -12,7 +12,7 @@ from spikec.runtime import DeviceError, InputError, Session
 from spikec.runtime.layers import CannotFold, Layerwise
 from spikec.runtime.layers.coalesce import coalesce
 from spikec.runtime.layers.elementwise import ELEMENTWISE
-from spikec.runtime.layers.folding import channels_last
+from spikec.runtime.layers.folding import Folded, channels_last
 from spikec.runtime.layers.forms import forms
 from spikec.runtime.layers.layerwise import in_order
 from spikec.runtime.layers.plan import Fold, Scan
@@ -216,3 +216,12 @@ def test_forms_save_copies():
     assert orders["g/value_next"] == "product"
     assert forms(plan, wanted, constants, ordered=False) == (low, {})
     assert not wanted & low
+
+
+def test_shapes_are_taken_from_tensors_as_they_are():
+    """A stage that reads a shape alone converts nothing, whatever the precision."""
+    node = helper.make_node("Shape", ["x"], ["s"])
+    fold = Folded(Fold("s", "shape", (node,), ("s",)), {"x"}, TorchBackend(parts_of("deep"), "cpu", "bfloat16"))
+    assert fold.dtype is None
+    x = torch.zeros(5, 2, 3, dtype=torch.bfloat16)
+    assert fold({"x": x}, {}, 5)["s"].tolist() == [2, 3]

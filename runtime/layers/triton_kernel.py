@@ -75,7 +75,7 @@ def _blocks(shape: Sequence[int], tensors: Sequence[Tensor]) -> dict[str, int]:
     columns = 1 << (shape[-1] - 1).bit_length()
     rows = max(1, BLOCK // columns)
     if any(tensor.stride(-1) > 1 for tensor in tensors):
-        rows = max(rows, min(TALL, 2 * MOST_COLUMNS // columns))
+        rows = max(rows, min(TALL, MOST_COLUMNS // columns))
     return {"ROWS": rows, "COLS": columns, "num_warps": max(4, min(16, rows * columns // 256))}
 
 

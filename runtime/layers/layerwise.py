@@ -167,6 +167,7 @@ def _shapes(feeds: Mapping[str, np.ndarray]) -> Shapes:
 
 def in_order(tensor: torch.Tensor, order: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
     """``order`` done to the axes as they lie in memory: an image that was transposed to channels last is an image."""
-    axes = sorted(range(tensor.ndim), key=lambda axis: -tensor.stride(axis))
+    steps = tensor.stride()
+    axes = sorted(range(tensor.ndim), key=lambda axis: -steps[axis])
     back = [axes.index(axis) for axis in range(tensor.ndim)]
     return order(tensor.permute(axes)).permute(back)

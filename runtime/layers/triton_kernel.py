@@ -20,7 +20,7 @@ Tensor = torch.Tensor
 BLOCK = 1024  # neurons of one program
 TALL = 16  # rows of one program where neighbours in memory are in neighbouring rows
 MOST_COLUMNS = 4096  # of a row whose states stay in registers
-_NARROW = 1 << 31  # places from here on do not fit 32 bits
+_NARROW = 1 << 30  # places from here on, and those of a block behind them, may not fit 32 bits
 
 
 def triton_scan(loop: Loop) -> Any:

@@ -19,7 +19,7 @@ from spikec.passes.ml_operators import ML_DOMAIN
 from spikec.passes.operators import CONTROL_FLOW
 from spikec.quiet import quiet
 from spikec.shape_inference import first_line, infer_shapes
-from spikec.spelling import spell_out
+from spikec.spelling import name_types, spell_out
 
 OLDEST_OPSET, OPSET = 13, 20
 _WAY_OUT = "export with standard operators or include its function"
@@ -49,7 +49,7 @@ def canonicalise(model: onnx.ModelProto) -> onnx.ModelProto:
             f"opset_version={OPSET}, or install a newer onnx"
         )
     model = onnx.inliner.inline_local_functions(model) if model.functions else _copy(model)
-    model = spell_out(_with_named_nodes(model), infer_shapes)
+    model = spell_out(name_types(_with_named_nodes(model), infer_shapes), infer_shapes)
     model = _open_ml_operators(model)
     _refuse_foreign_domains(model)
     _refuse_passed_inputs(model)

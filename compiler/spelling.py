@@ -1,4 +1,4 @@
-"""Operators that are many neurons give way to ONNX's own definition of them."""
+"""Operators that are many neurons give way to ONNX's own definition of them, and CastLike to the Cast that it means."""
 
 from collections.abc import Callable
 
@@ -35,6 +35,21 @@ def spell_out(model: onnx.ModelProto, infer_shapes: Callable[[onnx.ModelProto], 
             "model with an opset below 23, where it is spelled out"
         ) from error
     _name_parts(model, kept, callers)
+    return model
+
+
+def name_types(model: onnx.ModelProto, infer_shapes: Callable[[onnx.ModelProto], onnx.ModelProto]) -> onnx.ModelProto:
+    """CastLike(x, y) becomes a Cast to the type of y, where inference knows it: y is no part of any computation."""
+    if not any(node.op_type == "CastLike" and not node.domain for node in model.graph.node):
+        return model
+    model = infer_shapes(model)
+    _note_types_of_constants(model)
+    types = {i.name: i.type.tensor_type.elem_type for i in [*model.graph.input, *model.graph.value_info]}
+    for node in (node for node in model.graph.node if node.op_type == "CastLike" and not node.domain):
+        if target := types.get(node.input[1]):
+            node.op_type = "Cast"
+            del node.input[1]
+            node.attribute.append(onnx.helper.make_attribute("to", target))
     return model
 
 

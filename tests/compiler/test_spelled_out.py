@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 import spikec
+from spikec.canonical import canonicalise
 from spikec.equivalence import relative_distance
 from spikec.onnx_session import run_model
+from spikec.pipeline import build_levels
 from spikec.runtime import Session
 from tests.models.graphs import normal, parse
 
@@ -67,3 +69,21 @@ def test_the_plan_speaks_of_the_node_of_the_file():
     attend = next(node for node in plan.nodes if node.name == "attend")
     assert (attend.fate, attend.detail) == ("neuron", "opened into 3 neurons")
     assert plan.unsupported == [] and all(row["name"].startswith("attend/") for row in plan.neurons)
+
+
+@pytest.mark.parametrize("like", ["h", "third"])
+def test_a_cast_to_the_type_of_another_tensor(like):
+    """What the exporter writes for the scale of attention."""
+    text = f"""g (float[N, 4] x) => (float[N, 4] y) {{
+      h = MatMul(x, w) [cast] c = CastLike(number, {like}) s = Sqrt(c) f = Mul(h, s) r = Relu(f) y = MatMul(r, w) }}"""
+    model = parse(text, w=normal(4, 4), number=np.array(4), third=np.float32([3]))
+    made, x = canonicalise(model), normal(3, 4)
+    assert not {"CastLike", "Sqrt"} & {node.op_type for node in made.graph.node}, "left where it could be folded"
+    np.testing.assert_allclose(run_model(made, {"x": x})["y"], run_model(model, {"x": x})["y"], rtol=1e-6)
+
+
+def test_a_cast_of_values_to_a_type_that_is_known():
+    text = """g (float[N, 4] x) => (float[N, 4] y) {
+      h = MatMul(x, w) [cast] c = CastLike(h, other) r = Relu(c) y = MatMul(r, w) }"""
+    model = parse(text, w=normal(4, 4), other=np.float32([3]))
+    assert max(build_levels(model, spikec.Options(), {"x": normal(3, 4)}).distances.values()) < 1e-6

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from spikec.errors import SpikecError
+from spikec.errors import EnvironmentMissing, SpikecError, UsageError
 
 if TYPE_CHECKING:
     from rich import progress as bars
@@ -30,3 +30,19 @@ def progress_bar(amount: "bars.ProgressColumn") -> "bars.Progress":
     columns = (bars.TextColumn("{task.description}"), bars.BarColumn(), amount)
     times = (bars.TimeElapsedColumn(), bars.TimeRemainingColumn())
     return bars.Progress(*columns, *times, console=Console(stderr=True, highlight=False))
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that is not there.
+
+    Raises:
+        UsageError: it is neither the CPU nor one of CUDA.
+        EnvironmentMissing: torch sees no CUDA device.
+    """
+    if device != "cpu":
+        import torch
+
+        if not device.startswith("cuda"):
+            raise UsageError(f"there is no device '{device}'; write cpu, cuda or cuda:N")
+        if not torch.cuda.is_available():
+            raise EnvironmentMissing("no CUDA device is available to torch; use --device cpu")

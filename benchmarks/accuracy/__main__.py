@@ -6,6 +6,7 @@ See ``docs/benchmarks.md``.
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from benchmarks.accuracy.row import TIMES, Row
 from benchmarks.accuracy.spikingjelly_package import synapses_of
 from benchmarks.accuracy.subject import Subject
 from benchmarks.accuracy.table import markdown
-from benchmarks.command import exit_code, progress_bar
+from benchmarks.command import check_device, exit_code, progress_bar
 from benchmarks.datasets import VARIABLE
 from spikec.errors import UsageError
 
@@ -48,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--steps", type=_times, default=TIMES, metavar="T,T", help="numbers of steps (2,4,...,64)")
     parser.add_argument("--data", metavar="FOLDER", help=f"data folder (else ${VARIABLE}, else ../shared/data)")
     parser.add_argument("--cache", type=Path, default=CACHE, help="folder for networks that are trained here")
+    parser.add_argument("--device", default="cpu", help="where spikec's own rows run: cpu, cuda or cuda:N")
     parser.add_argument("--output", type=Path, default=OUTPUT, help="Markdown file; .json and .svg go beside it")
     return parser
 
@@ -58,6 +60,7 @@ def _benchmark(options: argparse.Namespace) -> None:
     if options.images is not None and options.images < 1:
         raise UsageError(f"{options.images} test images asked; give at least 1")
     check_installed(rows)
+    check_device(options.device)
     kept = results.load(options.output.with_suffix(".json"))
     with progress_bar(bars.TaskProgressColumn()) as bar:
         for network in (network for network in NETWORKS if network.name in wanted):
@@ -89,7 +92,7 @@ def _load(network: Network, options: argparse.Namespace, bar: bars.Progress) -> 
     task = bar.add_task(f"{network.name}: loading", total=None)
     subject = network.load(Source(options.data, options.cache, options.images, partial(_show, bar, task)))
     bar.remove_task(task)
-    return subject
+    return replace(subject, device=options.device)
 
 
 def _write(options: argparse.Namespace, kept: dict[str, Measured]) -> None:

@@ -1,13 +1,15 @@
 """The rows of spikec itself."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from time import perf_counter
 
 import numpy as np
+import torch
 
 import spikec
-from benchmarks.accuracy.row import Point, Row, score
+from benchmarks.accuracy.row import Point, Row, score, versions
 from benchmarks.accuracy.subject import BATCH, Subject
 from benchmarks.accuracy.synapses import Synapses
 from benchmarks.configuration import Configuration, Progress
@@ -56,7 +58,8 @@ def measure(configuration: Configuration, subject: Subject, times: Sequence[int]
         points[t] = _point(artifact, synapses, subject, t, _later(progress, before, t, total))
         before += t * len(subject.images.test)
     settings = {**prepared.options.as_dict(), "steps": list(times)}
-    return Row(configuration.what, points, settings, seconds=perf_counter() - start)
+    tools = {**versions(), **({} if subject.device == "cpu" else {"on": torch.cuda.get_device_name(subject.device)})}
+    return Row(configuration.what, points, settings, seconds=perf_counter() - start, tools=tools)
 
 
 def _artifact(prepared: spikec.Prepared, configuration: Configuration, steps: int) -> spikec.Artifact:
@@ -66,10 +69,23 @@ def _artifact(prepared: spikec.Prepared, configuration: Configuration, steps: in
 
 
 def _point(artifact: spikec.Artifact, synapses: Synapses, subject: Subject, steps: int, progress: Progress) -> Point:
-    result = Session(artifact.model).run(subject.images.test, steps, batch_size=BATCH, progress=progress)
+    with _full_float32():
+        session = Session(artifact.model, device=subject.device)
+        result = session.run(subject.images.test, steps, batch_size=BATCH, progress=progress)
     (logits,) = result.final.values()
     events = {name: count.rate * steps for name, count in result.spikes.items()}
     return score(np.asarray(logits), result.rate, synapses.operations(events), subject)
+
+
+@contextmanager
+def _full_float32() -> Iterator[None]:
+    """Convolutions on CUDA round to TensorFloat-32 by default, which moves spikes."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
 
 
 def _later(progress: Progress, before: int, steps: int, total: int) -> Progress:

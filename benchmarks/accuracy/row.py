@@ -15,6 +15,11 @@ TIMES = (2, 4, 8, 16, 32, 64)
 _TOOLS = ("spikec", "torch", "onnxruntime", "onnx", "numpy")
 
 
+def versions() -> dict[str, str]:
+    """Of what a row depends on."""
+    return {name: version(name) for name in _TOOLS}
+
+
 @dataclass
 class Point:
     """After T steps: accuracy, agreement with the trained network's answer, relative L2 distance of all logits, events
@@ -37,7 +42,7 @@ class Row:
     reason: str = ""
     seconds: float = 0.0
     date: str = field(default_factory=lambda: datetime.now(UTC).date().isoformat())
-    tools: dict[str, str] = field(default_factory=lambda: {name: version(name) for name in _TOOLS})
+    tools: dict[str, str] = field(default_factory=versions)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""

@@ -20,12 +20,14 @@ class Subject:
     """The trained network, its images, and what it says of the test images itself (computed by onnxruntime).
 
     ``make_module`` builds it as a torch module for converters that take nothing else; None where there is none.
+    ``device`` is where artifacts are run on its images.
     """
 
     model: onnx.ModelProto
     images: Images
     logits: np.ndarray
     make_module: Callable[[], nn.Module] | None = None
+    device: str = "cpu"
 
     @classmethod
     def of(

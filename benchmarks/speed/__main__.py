@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TextIO
 
-from benchmarks.command import exit_code
+from benchmarks.command import check_device, exit_code
 from benchmarks.speed.field import CONTENDERS, Cell, usual
 from benchmarks.speed.networks import FOLDER, NETWORKS, Files, known
 from benchmarks.speed.profiling import profile
@@ -60,7 +60,7 @@ def _benchmark(options: argparse.Namespace) -> None:
             _make(options.make or FOLDER, network, times)
     if options.make:
         return
-    _check_device(options.device)
+    check_device(options.device)
     if options.profile:
         _profile(options, times[0])
         return
@@ -100,16 +100,6 @@ def _names(options: argparse.Namespace) -> list[str]:
     if unknown:
         raise UsageError(f"there is no contender '{unknown[0]}'; choose among {', '.join(CONTENDERS)}")
     return list(options.contender or usual(options.device))
-
-
-def _check_device(device: str) -> None:
-    if device != "cpu":
-        import torch
-
-        if not device.startswith("cuda"):
-            raise UsageError(f"there is no device '{device}'; write cpu, cuda or cuda:N")
-        if not torch.cuda.is_available():
-            raise EnvironmentMissing("no CUDA device is available to torch; use --device cpu")
 
 
 def _make(folder: Path, network: str, times: Sequence[int]) -> None:

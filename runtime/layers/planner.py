@@ -89,7 +89,7 @@ class _Planner:
         operators = {inner.op_type for inner in flat}
         if self.fused and operators <= _SUMS and self.wanted.isdisjoint(node.output):
             return True
-        held = writable(flat) if self.fused else operators <= ELEMENTWISE
+        held = operators <= ELEMENTWISE and (writable(flat) or not self.fused)
         return held and self._private(node.output)
 
     def _private(self, outputs: Sequence[str]) -> bool:

@@ -15,7 +15,7 @@ from spikec.runtime.layers.triton_kernel import triton_scan
 from spikec.runtime.layers.triton_rows import REDUCTIONS, WHOLE
 from spikec.runtime.torch_backend import TorchBackend
 from tests.models.forms import STEPS
-from tests.models.networks import network
+from tests.models.networks import TEXTS, network
 from tests.runtime.engines import parts_of
 from tests.runtime.triton_cases import both
 
@@ -69,6 +69,13 @@ def test_fused_scans_of_small_networks(name, options, precision, fused, both, ro
     assert STEPS in both
     if name in ("attention", "residuals", "a bias between neurons"):
         assert -1 in rows, "the row was not taken as one"
+    for output, value in expected[STEPS].items():
+        np.testing.assert_allclose(found[STEPS][output], value, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", sorted(TEXTS))
+def test_every_small_network_fused(name, fused):
+    expected, found = (evaluated(name, "float32", compiled) for compiled in (False, True))
     for output, value in expected[STEPS].items():
         np.testing.assert_allclose(found[STEPS][output], value, rtol=1e-4, atol=1e-5)
 

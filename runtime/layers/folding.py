@@ -8,6 +8,7 @@ from onnx import NodeProto
 from spikec.runtime.layers.plan import Fold
 from spikec.runtime.torch_backend import TorchBackend
 from spikec.runtime.torch_graph import TorchGraph
+from spikec.runtime.torch_ops import HOST_INPUTS
 
 Tensor = torch.Tensor
 Tensors = dict[str, Tensor]
@@ -41,6 +42,7 @@ class Folded:
         dtype = self.dtype or engine.dtype
         graph = TorchGraph(fold.nodes, fold.outputs, known, {}, dtype=dtype, device=engine.device)
         self.reads = graph.inputs
+        self.numbers = _read_as_numbers(fold.nodes)
         self.axes = tuple(0 if name in stacked else None for name in graph.inputs)
         self._call = graph.positional(graph.inputs)
         ways = {"fold": self._all_steps, "clock": self._each_step, "shape": self._one_step}
@@ -49,13 +51,16 @@ class Folded:
     def __call__(self, tensors: Mapping[str, Tensor], states: Tensors, steps: int) -> Tensors:
         """The outputs, with a value for each step (steps, ...) where they change with time."""
         try:
-            results = self._evaluate(*[self._placed(tensors[name]) for name in self.reads])
+            results = self._evaluate(*[self._argument(name, tensors) for name in self.reads])
         except Exception as error:
             error.add_note(f"while evaluating '{self.fold.label}' for {steps} steps at once")
             raise
         return dict(zip(self.fold.outputs, results, strict=True))
 
-    def _placed(self, tensor: Tensor) -> Tensor:
+    def _argument(self, name: str, tensors: Mapping[str, Tensor]) -> Tensor:
+        if name in self.numbers and on_host(name) in tensors:
+            return tensors[on_host(name)]
+        tensor = tensors[name]
         return tensor.to(self.dtype) if self.dtype and tensor.is_floating_point() else tensor
 
     def _all_steps(self, *args: Tensor) -> tuple[Tensor, ...]:
@@ -74,6 +79,17 @@ class Folded:
 
     def _at(self, t: int, args: Sequence[Tensor]) -> list[Tensor]:
         return [arg if axis is None else arg[t] for arg, axis in zip(args, self.axes, strict=True)]
+
+
+def on_host(name: str) -> str:
+    """The name of a tensor's copy in main memory, where the host reads its numbers without waiting for a device."""
+    return f"{name}@host"
+
+
+def _read_as_numbers(nodes: Sequence[NodeProto]) -> set[str]:
+    """The tensors that ``nodes`` read as shapes and axes, and in no other way."""
+    places = [(name, i in HOST_INPUTS.get(node.op_type, ())) for node in nodes for i, name in enumerate(node.input)]
+    return {name for name, _ in places} - {name for name, as_numbers in places if not as_numbers}
 
 
 def channels_last(tensor: Tensor) -> Tensor:

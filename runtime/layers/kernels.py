@@ -88,7 +88,7 @@ def flat(scan: Kernel, *, strided: bool = False, row: int | None = None, order: 
     def run(
         carried: list[Tensor], timed: list[Tensor], still: list[Tensor], steps: int
     ) -> tuple[list[Tensor], list[Tensor]]:
-        narrow = [_narrow(tensor) for tensor in carried] if strided else []
+        narrow = [narrowed(tensor) for tensor in carried] if strided else []
         shape, merge, restore = coalesce(carried, [*still, *narrow], timed, strided=strided, row=row, given=order)
         states = [merge(tensor) for tensor in narrow] or [merge(tensor.expand(shape)) for tensor in carried]
         after, outputs = scan(states, [merge(tensor, 1) for tensor in timed], [merge(t) for t in still], steps)
@@ -97,7 +97,7 @@ def flat(scan: Kernel, *, strided: bool = False, row: int | None = None, order: 
     return run
 
 
-def _narrow(tensor: Tensor) -> Tensor:
+def narrowed(tensor: Tensor) -> Tensor:
     """``tensor`` without the repetitions that expanding gave it."""
     for axis, (size, stride) in enumerate(zip(tensor.shape, tensor.stride(), strict=True)):
         if size > 1 and not stride:

@@ -8,6 +8,7 @@ import torch
 
 from spikec.runtime.counting import Counter
 from spikec.runtime.inputs import ENGINE_ERRORS
+from spikec.runtime.layers.captured import Recorder
 from spikec.runtime.layers.folding import channels_last
 from spikec.runtime.layers.kernels import MOST_UNROLLED
 from spikec.runtime.layers.plan import CannotFold
@@ -55,7 +56,7 @@ class Layerwise(Stepwise):
         read = {name for node in parts.readout for name in node.input}
         self.finals = [state for state in self.states if state.final in read]
         self.fallen: str = ""  # why batches are evaluated step by step, if they are
-        self._layers: dict[bool, Layers] = {}
+        self._layers: dict[bool, Recorder] = {}
         self._bytes: dict[Shapes, int] = {}  # shapes of the inputs -> bytes a step
         self._counts: dict[Shapes, int] = {}  # shapes of the inputs -> numbers in all states
         convolving = any(node.op_type == "Conv" for node in parts.step)
@@ -95,7 +96,8 @@ class Layerwise(Stepwise):
         layers = self._made(counting=counter is not None)
         while done < steps[-1]:
             count = min(self.stretch(feeds), steps[-1] - done)
-            results, _ = layers(held, states, torch.arange(done, done + count, device=self.torch.device))
+            clock = torch.arange(done, done + count, device=self.torch.device)
+            results, _ = layers(held, states, clock, _shapes(feeds))
             for t in (t for t in steps if done < t <= done + count):
                 found[t] = self._outputs({**held, **{s.next: results[s.next][t - done - 1] for s in self.finals}})
             if counter is not None:
@@ -135,11 +137,12 @@ class Layerwise(Stepwise):
                 warnings.warn(f"evaluated step by step, because time cannot be folded: {self.fallen}", stacklevel=2)
         return not self.fallen
 
-    def _made(self, *, counting: bool) -> Layers:
+    def _made(self, *, counting: bool) -> Recorder:
         """The stages, with the events of all neurons among what they give if ``counting``."""
         if counting not in self._layers:
             wanted = [state.next for state in self.finals] + (self.events if counting else [])
-            self._layers[counting] = Layers(self.parts, self.torch, list(dict.fromkeys(wanted)), self.compiled)
+            layers = Layers(self.parts, self.torch, list(dict.fromkeys(wanted)), self.compiled)
+            self._layers[counting] = Recorder(layers)
         return self._layers[counting]
 
     @torch.inference_mode()

@@ -12,7 +12,7 @@ from spikec.runtime import DeviceError, InputError, Session
 from spikec.runtime.layers import CannotFold, Layerwise
 from spikec.runtime.layers.coalesce import coalesce
 from spikec.runtime.layers.elementwise import ELEMENTWISE
-from spikec.runtime.layers.folding import Folded, channels_last
+from spikec.runtime.layers.folding import Folded, channels_last, on_host
 from spikec.runtime.layers.forms import forms
 from spikec.runtime.layers.layerwise import in_order
 from spikec.runtime.layers.plan import Fold, Scan
@@ -225,3 +225,28 @@ def test_shapes_are_taken_from_tensors_as_they_are():
     assert fold.dtype is None
     x = torch.zeros(5, 2, 3, dtype=torch.bfloat16)
     assert fold({"x": x}, {}, 5)["s"].tolist() == [2, 3]
+
+
+@pytest.mark.parametrize("name", ["reshape by the batch", "concat with what is constant in time", "dense"])
+def test_what_shapes_alone_decide_is_kept_by_shape(name):
+    parts = parts_of(name)
+    program = Layerwise(parts, TorchBackend(parts, "cpu", "float32"))
+    layers = program._made(counting=False).layers
+    assert layers.fixed
+    for batch in (4, 2, 4, 3, 2):
+        feeds = network(name).feeds(batch)
+        expected = Session(compiled(name, "loop").model, evaluation="steps").run(feeds, STEPS).final
+        for output, value in program.run(feeds, [STEPS], None, batch)[STEPS].items():
+            np.testing.assert_allclose(value, expected[output], rtol=1e-4, atol=1e-5)
+    assert len(layers._kept) == 3
+
+
+def test_shapes_are_read_from_copies_in_main_memory():
+    """On a device every reading would wait for all that was launched before."""
+    parts, feeds = parts_of("reshape by the batch"), network("reshape by the batch").feeds(4)
+    program = Layerwise(parts, TorchBackend(parts, "cpu", "float32"))
+    program.run(feeds, [STEPS], None, 4)
+    layers = program._made(counting=False).layers
+    read = {name for stage in layers.stages if isinstance(stage, Folded) for name in stage.numbers & set(stage.reads)}
+    (kept,) = layers._kept.values()
+    assert read and {on_host(name) for name in read} <= set(kept)

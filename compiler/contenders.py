@@ -21,7 +21,7 @@ def passes_of(steps: int) -> int:
 
 def session_run(session: Session, feeds: Feeds, steps: int) -> Work:
     """A run of ``steps`` steps; outputs come back as arrays, spikes are not counted."""
-    return Work(lambda: session.run(feeds, steps, spikes=False))
+    return Work(lambda: session.run(feeds, steps, spikes=False), session.release)
 
 
 def onnx_run(

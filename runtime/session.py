@@ -169,6 +169,10 @@ class Session:
         with self._explaining(feeds):
             return self._early.run_until(feeds, rule, last, size, output, progress)
 
+    def release(self) -> None:
+        """Give back the memory that is kept between runs: recorded CUDA graphs, which the next run records anew."""
+        self._program.release()
+
     @cached_property
     def _early(self) -> EarlyExit:
         return EarlyExit(self._parts, self._program.engine)

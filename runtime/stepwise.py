@@ -50,6 +50,9 @@ class Stepwise:
                 found[t] = self._outputs(tensors)
         return found
 
+    def release(self) -> None:
+        """Give back what is kept between runs: nothing here."""
+
     def stream(self, feeds: Mapping[str, np.ndarray], steps: int) -> Iterator[Step]:
         """Every step with its outputs and spikes."""
         names = {neuron.event: neuron.name for neuron in self.parts.manifest.neurons}

@@ -42,6 +42,9 @@ class Unrolled:
                 counter.add(event, self.engine.to_numpy(tensors[name]), samples, steps[-1], batch)
         return {t: self._outputs(tensors, t) for t in steps}
 
+    def release(self) -> None:
+        """Give back what is kept between runs: nothing here."""
+
     def stream(self, feeds: Mapping[str, np.ndarray], steps: int) -> Iterator[Step]:
         """Every step with its outputs and spikes; all are computed before the first is handed out."""
         neurons = self.parts.manifest.neurons

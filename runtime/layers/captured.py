@@ -56,6 +56,10 @@ class Recorder:
         states.update(record.states)
         return record.results, record.peak
 
+    def release(self) -> None:
+        """Drop all graphs and their memory."""
+        self._records.clear()
+
     def _record(self, key: object, held: Tensors, states: Tensors, clock: Tensor, shapes: Shapes) -> None:
         if len(self._records) == MOST_RECORDS:
             del self._records[next(iter(self._records))]

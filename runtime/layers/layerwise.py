@@ -105,6 +105,11 @@ class Layerwise(Stepwise):
             done += count
         return found
 
+    def release(self) -> None:
+        """Give back what is kept between runs: recorded graphs."""
+        for recorder in self._layers.values():
+            recorder.release()
+
     def stretch(self, feeds: Mapping[str, np.ndarray]) -> int:
         """How many steps of this batch fit the budget at once."""
         # a convolution's or a product's workspace may take as much again

@@ -57,3 +57,7 @@ def test_graphs_are_recorded(name: str) -> None:
             session.run(network(name).feeds(4), STEPS, spikes=False)
     recorder = session._program._layers[False]
     assert not recorder.refused and recorder._records
+    session.release()
+    assert not recorder._records
+    session.run(network(name).feeds(4), STEPS, spikes=False)
+    assert recorder._records, "recorded anew at once"

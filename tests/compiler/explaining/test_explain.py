@@ -155,11 +155,11 @@ def test_the_advice_of_strict_networks_points_to_composite():
 
 
 def test_who_is_misled_is_not_told_to_reach_farther():
-    """Where the sum below a softmax comes near 0, the quotient is far beyond anything that the ANN says."""
+    """Where the logarithm of a softmax's sum is late, the exponential is far beyond anything that the ANN says."""
     found = explained("attention", granularity="strict")
     misled = found.figures.causes[:, CAUSES.index("misled")]
     assert misled[found.names.index("g/normalised")] > 0.9
-    assert "look at 'g/exp'" in found.advice["g/normalised"] and "reach" not in found.advice["g/normalised"]
+    assert "look at 'g/axis2/" in found.advice["g/normalised"] and "reach" not in found.advice["g/normalised"]
 
 
 def test_who_inherits_is_sent_to_the_worst_neuron_before_it():

@@ -47,8 +47,7 @@ def markdown(rows: dict[str, Row], command: str, tools: dict[str, str], listed: 
         "",
         "## What stopped a row, and how some were judged",
         "",
-        *(f"- {row.family} ({row.model}): {'; '.join(filter(None, [*row.notes, row.reason]))}"
-          for row in rows.values() if row.reason or row.notes),
+        *(f"- {row.family} ({row.model}): {'; '.join(told)}" for row in rows.values() if (told := _told(row))),
         "",
     ]  # fmt: skip
     return "\n".join(lines)
@@ -65,6 +64,13 @@ def summary(rows: dict[str, Row], listed: int) -> list[str]:
         f"- of those that torch exports, {_share(near, exported)} are within {NEAR:.0%} of the ANN at T = {TIMES[-1]}; "
         f"of those that ran over time, {_share(near, [row for row in exported if row.distances])}",
     ]
+
+
+def _told(row: Row) -> list[str]:
+    """What is to be said of a row: how it was measured, what stopped it, and what to do where it is not near."""
+    distance = row.distances.get(TIMES[-1], 0.0)
+    far = f"{distance:.1%} from the ANN at T = {TIMES[-1]}: take more steps, or ask `spikec explain` for the neuron"
+    return [*row.notes, *([row.reason] if row.reason else []), *([far] if distance >= NEAR else [])]
 
 
 def _share(part: list[Row], whole: list[Row]) -> str:

@@ -7,7 +7,7 @@ from benchmarks.coverage import row as coverage_row
 from benchmarks.coverage.__main__ import main
 from benchmarks.coverage.random_weights import draw_zero_weights
 from benchmarks.coverage.row import Row, measure
-from benchmarks.coverage.table import load, save, summary
+from benchmarks.coverage.table import load, markdown, save, summary
 from spikec.errors import EnvironmentMissing, UsageError
 from tests.models.graphs import normal, parse
 
@@ -92,3 +92,12 @@ def test_a_measured_family_is_not_measured_again(tmp_path):
     save(tmp_path / "c.md", rows(NEAR), "the command", 1)
     assert main(["--data", str(tmp_path), "--output", str(tmp_path / "c.md")]) == 0
     assert load(tmp_path / "c.json")["near"] == NEAR
+
+
+def test_a_row_that_is_not_near_says_what_to_do():
+    far = Row("a", "far", 1, stage="run", levels=0.0, distances={64: 0.2}, notes=["drawn"])
+    near = Row("b", "near", 1, stage="run", levels=0.0, distances={64: 0.01})
+    lines = markdown({"a": far, "b": near}, "command", {}, 2).splitlines()
+    (told,) = (line for line in lines if line.startswith("- a (far)"))
+    assert "drawn; 20.0% from the ANN at T = 64" in told and "spikec explain" in told
+    assert not any(line.startswith("- b (near)") for line in lines)

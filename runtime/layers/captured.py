@@ -19,10 +19,14 @@ MOST_RECORDS = 2  # a record holds the memory of all its tensors
 
 @dataclass(frozen=True)
 class _Record:
-    """A graph, the ``inputs`` that it reads with the memory behind them, and what it writes: results, states, peak."""
+    """A graph, the ``inputs`` that it reads with the memory behind them, and what it writes: results, states, peak.
+
+    It reads what the layers have ``kept`` for its shapes, too, which has to live as long as it does.
+    """
 
     graph: torch.cuda.CUDAGraph
     inputs: list[Tensor]
+    kept: Tensors
     results: Tensors
     states: Tensors
     peak: int
@@ -77,4 +81,6 @@ class Recorder:
             self.refused = "; ".join([str(error).splitlines()[0], *getattr(error, "__notes__", [])])
             warnings.warn(f"launched stage by stage, because no CUDA graph can hold it: {self.refused}", stacklevel=2)
             return
-        self._records[key] = _Record(graph, buffers, results, after, peak)
+        self._records[key] = _Record(
+            graph, buffers, self.layers.kept_for(still, len(clock), shapes), results, after, peak
+        )

@@ -65,7 +65,7 @@ class Layers:
 
         ``shapes`` are those of the network's inputs; without them nothing is kept.
         """
-        kept = {} if shapes is None else self._kept_for(shapes, held, len(clock))
+        kept = {} if shapes is None else self.kept_for(held, len(clock), shapes)
         tensors: Tensors = {**self.constants, **held, CLOCK: clock, **kept}
         left, peak, live = Counter(self.uses), 0, 0
         for stage in self.stages:
@@ -79,7 +79,7 @@ class Layers:
                     live -= tensors.pop(name).nbytes
         return {name: tensors[name] for name in self.wanted}, peak
 
-    def _kept_for(self, shapes: Shapes, held: Tensors, steps: int) -> Tensors:
+    def kept_for(self, held: Tensors, steps: int, shapes: Shapes) -> Tensors:
         """What is kept for these shapes: fixed tensors, and copies in main memory of those that hold integers."""
         if (shapes, steps) not in self._kept:
             if len(self._kept) == MOST_KEPT:

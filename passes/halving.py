@@ -53,6 +53,13 @@ def halve(
     return lone(x, "lone") if lone and pending else x
 
 
+def squeezed(opening: Opening, x: gs.Tensor, axes: Sequence[int]) -> gs.Tensor:
+    """``x`` without the ``axes`` that the reduction takes away, if it does."""
+    if opening.node.attrs.get("keepdims", 1) or not axes:
+        return x
+    return opening.add("Squeeze", [x, opening.integers(axes, "axes")], "squeezed")
+
+
 def _slice(opening: Opening, x: gs.Tensor, axis: gs.Tensor, span: tuple[int, int], part: str) -> gs.Variable:
     start = opening.integers(span[:1], f"{part}_start")
     stop = opening.integers(span[1:], f"{part}_stop")

@@ -7,6 +7,7 @@ rows are nothing. Their logarithms lie close together.
 
 from collections.abc import Sequence
 from functools import partial
+from math import prod
 
 import onnx_graphsurgeon as gs
 
@@ -34,11 +35,8 @@ def log_mean_square(opening: Opening, x: gs.Tensor, spans: Sequence[Span], epsil
 
     The mean of x*x + epsilon is that of x*x, plus epsilon: what norms take the root of.
     """
-    count = 1
-    for _, size in spans:
-        count *= size
     first, lone = _squares(opening, epsilon), partial(_square, opening, epsilon)
-    return halve(opening, x, spans, partial(_soft_maximum, opening), first, lone), count
+    return halve(opening, x, spans, partial(_soft_maximum, opening), first, lone), prod(size for _, size in spans)
 
 
 def _soft_maximum(opening: Opening, low: gs.Tensor, high: gs.Tensor, part: str) -> gs.Tensor:
@@ -48,8 +46,10 @@ def _soft_maximum(opening: Opening, low: gs.Tensor, high: gs.Tensor, part: str) 
 
 def _masked(opening: Opening, floor: float) -> Join:
     def join(low: gs.Tensor, high: gs.Tensor, part: str) -> gs.Tensor:
+        written = len(opening.graph.nodes)
         ends = [_at_least(opening, floor, tensor, f"{part}/{i}") for i, tensor in enumerate((low, high))]
-        return _as_one(opening, _soft_maximum(opening, ends[0], ends[1], part), low, high)
+        _soft_maximum(opening, ends[0], ends[1], part)
+        return _as_one(opening, written, low, high)
 
     return join
 
@@ -60,9 +60,10 @@ def _at_least(opening: Opening, floor: float, x: gs.Tensor, part: str) -> gs.Ten
 
 def _squares(opening: Opening, epsilon: float) -> Join:
     def join(low: gs.Tensor, high: gs.Tensor, part: str) -> gs.Tensor:
+        written = len(opening.graph.nodes)
         ends = [opening.add("Mul", [tensor, tensor], f"{part}/square{i}") for i, tensor in enumerate((low, high))]
-        total = opening.add("Add", ends, f"{part}/sum")
-        return _as_one(opening, _log_above(opening, total, 2 * epsilon, part), low, high)
+        _log_above(opening, opening.add("Add", ends, f"{part}/sum"), 2 * epsilon, part)
+        return _as_one(opening, written, low, high)
 
     return join
 
@@ -76,15 +77,9 @@ def _log_above(opening: Opening, x: gs.Tensor, epsilon: float, part: str) -> gs.
     return opening.add("Log", [shifted], part)
 
 
-def _as_one(opening: Opening, end: gs.Tensor, *starts: gs.Tensor) -> gs.Tensor:
-    """All that lies between ``starts`` and ``end`` as one function: sums inside it would split it into several."""
-    nodes: dict[str, gs.Node] = {}
-    pending = [end]
-    while pending:
-        tensor = pending.pop()
-        if tensor.inputs and not any(tensor is start for start in starts):
-            nodes[tensor.inputs[0].name] = tensor.inputs[0]
-            pending += tensor.inputs[0].inputs
-    inside = [node for node in opening.graph.nodes if node.name in nodes]
-    fuse(opening.graph, Region(inside, list(starts)), Record())
+def _as_one(opening: Opening, written: int, *starts: gs.Tensor) -> gs.Tensor:
+    """All nodes but the first ``written`` of the graph as one function of ``starts``: sums inside it would split it."""
+    region = Region(list(opening.graph.nodes[written:]), list(starts))
+    end = region.end.outputs[0]
+    fuse(opening.graph, region, Record())
     return end

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from math import prod
 
 import onnx_graphsurgeon as gs
 
@@ -20,9 +21,14 @@ class NormRows:
     groups: int = 0
 
 
+def epsilon_of(node: gs.Node) -> float:
+    """What a norm adds to the mean square."""
+    return float(node.attrs.get("epsilon", 1e-5))
+
+
 def rows_of(node: gs.Node) -> NormRows | None:
     """The rows of a norm; None where its rank has to be known and is not."""
-    x, epsilon = node.inputs[0], float(node.attrs.get("epsilon", 1e-5))
+    x, epsilon = node.inputs[0], epsilon_of(node)
     rank = None if x.shape is None else len(x.shape)
     if node.op == "GroupNormalization":
         return NormRows(x.name, (2,), epsilon, groups=int(node.attrs["num_groups"]))
@@ -49,9 +55,4 @@ def spans_of_rows(node: gs.Node, uneven: Collection[str] | None = None) -> list[
     if not rows.groups:
         return spans_of(x, [axis % len(x.shape) for axis in rows.axes])
     inner = spans_of(x, range(1, len(x.shape)))  # a group is reshaped to one axis, behind samples and groups
-    if inner is None:
-        return None
-    size = 1
-    for _, length in inner:
-        size *= length
-    return [(2, size // rows.groups)]
+    return None if inner is None else [(2, prod(size for _, size in inner) // rows.groups)]

@@ -5,7 +5,7 @@ from collections.abc import Collection
 import numpy as np
 import onnx_graphsurgeon as gs
 
-from spikec.passes.norm_rows import NormRows, measurable, spans_of_rows
+from spikec.passes.norm_rows import NormRows, epsilon_of, measurable, spans_of_rows
 from spikec.passes.normalise import centre, divide_by_rms, scale_and_shift
 from spikec.passes.opening import Opening, open_nodes, openable
 from spikec.passes.records import Record
@@ -60,9 +60,8 @@ class OpenGroupNorm:
 
     def _normalised(self, opening: Opening, x: gs.Tensor, spatial: range | list[int]) -> gs.Tensor:
         axes = opening.integers(list(spatial), "axes")
-        epsilon = float(opening.node.attrs.get("epsilon", 1e-5))
         spans = spans_of_rows(opening.node, self.uneven)
-        return divide_by_rms(opening, centre(opening, x, axes), axes, epsilon, spans)
+        return divide_by_rms(opening, centre(opening, x, axes), axes, epsilon_of(opening.node), spans)
 
 
 def _shape_of(opening: Opening) -> gs.Tensor:

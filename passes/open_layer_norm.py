@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 import onnx_graphsurgeon as gs
 
-from spikec.passes.norm_rows import NormRows, measurable, spans_of_rows
+from spikec.passes.norm_rows import NormRows, epsilon_of, measurable, spans_of_rows
 from spikec.passes.normalise import centre, divide_by_rms, mean_square, scale_and_shift
 from spikec.passes.opening import Form, Opening, open_nodes, openable
 from spikec.passes.records import Record
@@ -54,8 +54,8 @@ class OpenLayerNorm:
         return self._scaled(opening, opening.x, opening.integers(_axes(opening), "axes"))
 
     def _scaled(self, opening: Opening, x: gs.Tensor, axes: gs.Tensor) -> gs.Tensor:
-        epsilon = float(opening.node.attrs.get("epsilon", 1e-5))
-        result = divide_by_rms(opening, x, axes, epsilon, spans_of_rows(opening.node, self.uneven))
+        spans = spans_of_rows(opening.node, self.uneven)
+        result = divide_by_rms(opening, x, axes, epsilon_of(opening.node), spans)
         return scale_and_shift(opening, result, *opening.node.inputs[1:])
 
 

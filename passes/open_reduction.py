@@ -4,7 +4,7 @@ from functools import partial
 
 import onnx_graphsurgeon as gs
 
-from spikec.passes.halving import halve
+from spikec.passes.halving import halve, squeezed
 from spikec.passes.normalise import log_of, power, root
 from spikec.passes.opening import Form, Opening, open_nodes
 from spikec.passes.records import Record
@@ -57,9 +57,7 @@ def _log_sum(opening: Opening) -> gs.Tensor:
 def _tree(op: str, opening: Opening) -> gs.Tensor:
     axes = _axes(opening)
     x = halve(opening, opening.x, [(axis, _size(opening, axis)) for axis in axes], partial(_joined, opening, op))
-    if not opening.node.attrs.get("keepdims", 1) and axes:
-        x = opening.add("Squeeze", [x, opening.integers(axes, "axes")], "squeezed")
-    return x
+    return squeezed(opening, x, axes)
 
 
 def _joined(opening: Opening, op: str, low: gs.Tensor, high: gs.Tensor, part: str) -> gs.Tensor:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import onnx_graphsurgeon as gs
 
-from spikec.passes.halving import Span, spans_of
+from spikec.passes.halving import Span, spans_of, squeezed
 from spikec.passes.log_sum_exp import log_sum_exp
 from spikec.passes.masks import may_be_masked
 from spikec.passes.normalise import log_of
@@ -89,7 +89,7 @@ class OpenSoftmax:
     def _log_sum_exp(self, opening: Opening) -> gs.Tensor:
         if spans := _spans(opening.node):
             result = log_sum_exp(opening, opening.x, spans, self._reach(opening).floor)
-            return _without(opening, result, spans)
+            return squeezed(opening, result, [axis for axis, _ in spans])
         exponential = opening.add("Exp", [self._shifted(opening)], "exp")
         total = opening.add("ReduceSum", [exponential, *opening.node.inputs[1:]], "sum", **opening.node.attrs)
         return opening.add("Add", [log_of(opening, total), self._shift(opening)], "unshifted")
@@ -127,13 +127,6 @@ def _spans(node: gs.Node) -> list[Span] | None:
     if x.shape is None or computed:
         return None
     return spans_of(x, range(len(x.shape)) if axes is None else sorted(axis % len(x.shape) for axis in axes))
-
-
-def _without(opening: Opening, x: gs.Tensor, spans: list[Span]) -> gs.Tensor:
-    """``x`` without the axes that the node takes away."""
-    if opening.node.attrs.get("keepdims", 1):
-        return x
-    return opening.add("Squeeze", [x, opening.integers([axis for axis, _ in spans], "axes")], "squeezed")
 
 
 def _row_sum(opening: Opening, x: gs.Tensor) -> gs.Variable:

@@ -48,7 +48,7 @@ class TorchGraph:
         self.hooked = False
         self._functions = {(_domain(domain), name): function for (domain, name), function in functions.items()}
         self._hooks = {(_domain(domain), name): hook for (domain, name), hook in (hooks or {}).items()}
-        with torch.inference_mode(), _full_precision(self.device):
+        with torch.inference_mode(), full_precision(self.device):
             known = {name: place(value, dtype, self.device) for name, value in constants.items()}
             operations = self._resolve_all(_needed(nodes, outputs), known)
         self.inputs = _undefined(operations, self.outputs, known)
@@ -63,7 +63,7 @@ class TorchGraph:
         missing = [name for name in self.inputs if name not in inputs]
         if missing:
             raise InputError(f"the graph needs values for {missing}; given are {sorted(inputs)}")
-        with torch.inference_mode(), _full_precision(self.device):
+        with torch.inference_mode(), full_precision(self.device):
             args = [place(inputs[name], self.dtype, self.device) for name in self.inputs]
             return dict(zip(self.outputs, self._program(*args), strict=True))
 
@@ -202,7 +202,7 @@ def _undefined(operations: Sequence[Operation], outputs: Sequence[str], known: M
 
 
 @contextmanager
-def _full_precision(device: torch.device) -> Iterator[None]:
+def full_precision(device: torch.device) -> Iterator[None]:
     """Keeps convolutions on CUDA in true float32: the default rounds their operands to 10 bits of mantissa."""
     if device.type != "cuda":
         yield

@@ -1,8 +1,7 @@
 """The rows of spikec itself."""
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from time import perf_counter
 
 import numpy as np
@@ -14,6 +13,7 @@ from benchmarks.accuracy.subject import BATCH, Subject
 from benchmarks.accuracy.synapses import Synapses
 from benchmarks.configuration import Configuration, Progress
 from spikec.runtime import Session
+from spikec.runtime.torch_graph import full_precision
 
 TRIALS, MOST_TUNED = 32, 32  # with more steps there is little left to gain
 
@@ -69,23 +69,12 @@ def _artifact(prepared: spikec.Prepared, configuration: Configuration, steps: in
 
 
 def _point(artifact: spikec.Artifact, synapses: Synapses, subject: Subject, steps: int, progress: Progress) -> Point:
-    with _full_float32():
+    with full_precision(torch.device(subject.device)):
         session = Session(artifact.model, device=subject.device)
         result = session.run(subject.images.test, steps, batch_size=BATCH, progress=progress)
     (logits,) = result.final.values()
     events = {name: count.rate * steps for name, count in result.spikes.items()}
     return score(np.asarray(logits), result.rate, synapses.operations(events), subject)
-
-
-@contextmanager
-def _full_float32() -> Iterator[None]:
-    """Convolutions on CUDA round to TensorFloat-32 by default, which moves spikes."""
-    before = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = False
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.allow_tf32 = before
 
 
 def _later(progress: Progress, before: int, steps: int, total: int) -> Progress:

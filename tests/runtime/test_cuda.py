@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from spikec.runtime import Session
+from spikec.runtime.torch_graph import full_precision
 from tests.models.forms import STEPS, compiled
 from tests.models.networks import TEXTS, network
 
@@ -17,10 +18,8 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a C
 @pytest.fixture(autouse=True)
 def _full_float32() -> Iterator[None]:
     """Convolutions round to TensorFloat-32 by default, which moves spikes."""
-    before = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = False
-    yield
-    torch.backends.cudnn.allow_tf32 = before
+    with full_precision(torch.device("cuda")):
+        yield
 
 
 @pytest.mark.parametrize("evaluation", ["layers", "steps"])

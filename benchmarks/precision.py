@@ -26,41 +26,51 @@ from spikec.runtime import Session
 OUTPUT = Path(__file__).parent / "results" / "precision.md"
 TRAINED = [network for network in NETWORKS if not network.name.startswith("digits")]
 STEPS, IMAGES = 16, 200
+LOWER = ("bfloat16", "int8")
 
 
 @dataclass(frozen=True)
-class Row:
-    """A network: accuracies of ANN, float32 and bfloat16; how often the two agree, and how far their outputs are."""
+class Cost:
+    """A lower precision: its accuracy, how often it agrees with float32, and how far its outputs are from there."""
 
-    ann: float
-    float32: float
-    bfloat16: float
+    accuracy: float
     agreement: float
     distance: float
 
 
+@dataclass(frozen=True)
+class Row:
+    """A network: accuracies of ANN and float32, and what each lower precision costs."""
+
+    ann: float
+    float32: float
+    lower: dict[str, Cost]
+
+
 def measure(network: Network, source: Source, steps: int, progress: bars.Progress) -> Row:
-    """The same artifact in both precisions on the same test images; the distance is the relative L2 of the scores."""
+    """The same artifact in all precisions on the same test images; the distance is the relative L2 of the scores."""
     subject = network.load(source)
-    task = progress.add_task(network.title, total=2 * len(subject.images.test))
-    # the rule of the ranges is the quick one: both precisions run one artifact, and are compared with each other
+    task = progress.add_task(network.title, total=(1 + len(LOWER)) * len(subject.images.test))
+    # the rule of the ranges is the quick one: all precisions run one artifact, and are compared with each other
     artifact = spikec.compile(
         subject.model, calibration={subject.input: subject.images.calibration[:256]}, steps=steps,
         range_rule="max", correction=0.0,
     )  # fmt: skip
-    scores = []
-    for i, precision in enumerate(("float32", "bfloat16")):
+    scores = {}
+    for i, precision in enumerate(("float32", *LOWER)):
         session = Session(artifact.model, precision=precision, evaluation="layers")
         advance = partial(_advance, progress, task, i * len(subject.images.test))
-        (found,) = session.run(subject.images.test, spikes=False, progress=advance).final.values()
-        scores.append(found)
-    exact, coarse = scores
-    classes, labels = [score.argmax(axis=1) for score in scores], subject.images.labels
-    return Row(
-        ann=subject.accuracy,
-        float32=float(np.mean(classes[0] == labels)),
-        bfloat16=float(np.mean(classes[1] == labels)),
-        agreement=float(np.mean(classes[0] == classes[1])),
+        (scores[precision],) = session.run(subject.images.test, spikes=False, progress=advance).final.values()
+    exact, labels = scores.pop("float32"), subject.images.labels
+    lower = {precision: cost(coarse, exact, labels) for precision, coarse in scores.items()}
+    return Row(subject.accuracy, float(np.mean(exact.argmax(axis=1) == labels)), lower)
+
+
+def cost(coarse: np.ndarray, exact: np.ndarray, labels: np.ndarray) -> Cost:
+    """Of scores (N, classes) in a lower precision, beside those in float32."""
+    return Cost(
+        accuracy=float(np.mean(coarse.argmax(axis=1) == labels)),
+        agreement=float(np.mean(coarse.argmax(axis=1) == exact.argmax(axis=1))),
         distance=float(np.linalg.norm(coarse - exact) / np.linalg.norm(exact)),
     )
 
@@ -75,19 +85,20 @@ def markdown(setup: dict[str, str], rows: dict[str, Row]) -> str:
             "",
             *(f"- {key}: {value}" for key, value in setup.items() if key != "command"),
             "",
-            "| network | ANN | float32 | bfloat16 | agreement | distance |",
-            f"|{'---|' * 6}",
-            *(
-                f"| {name} | {row.ann:.3f} | {row.float32:.3f} | {row.bfloat16:.3f} | {row.agreement:.3f} | "
-                f"{row.distance:.4f} |"
-                for name, row in rows.items()
-            ),
+            f"| network | ANN | float32 | {' | '.join(LOWER)} |",
+            f"|{'---|' * (3 + len(LOWER))}",
+            *(f"| {name} | {row.ann:.3f} | {row.float32:.3f} | {_costs(row)} |" for name, row in rows.items()),
             "",
-            "Accuracy of the trained network and of the artifact in both precisions; agreement: share of the images",
-            "with the same class in both; distance: relative L2 of the scores in bfloat16 from those in float32.",
+            "Accuracy of the trained network and of the artifact in each precision; behind that of a lower one, the",
+            "share of images with the same class as in float32, and the relative L2 distance from its scores.",
             "",
         ]
     )
+
+
+def _costs(row: Row) -> str:
+    costs = [row.lower[precision] for precision in LOWER]
+    return " | ".join(f"{cost.accuracy:.3f} / {cost.agreement:.3f} / {cost.distance:.4f}" for cost in costs)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

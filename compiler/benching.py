@@ -14,6 +14,7 @@ from spikec.contenders import onnx_run, passes_of, session_run, torch_run
 from spikec.errors import UsageError
 from spikec.frontends import load_model
 from spikec.runtime import InputError, Session, read_manifest, read_model
+from spikec.runtime.backend import LAYERED
 from spikec.timing import Contender, Timings, Work
 
 STOCK = "artifact in onnxruntime"
@@ -122,7 +123,7 @@ def _own(subject: Subject, setting: Setting) -> list[Contender]:
     found = [Contender(asked, partial(work, setting.precision, setting.evaluation))]
     if setting.backend != "torch" or subject.form == "unrolled":
         return found
-    plain = "float32" if setting.precision == "bfloat16" else setting.precision  # which has no step by step
+    plain = "float32" if setting.precision in LAYERED else setting.precision  # which has no step by step
     for precision, evaluation in ((setting.precision, "layers"), (plain, "steps")):
         name = f"torch {precision}, {evaluation}"
         if name != asked:

@@ -9,6 +9,7 @@ from onnx import NodeProto
 from spikec.runtime.errors import DeviceError
 from spikec.runtime.parts import Parts
 
+LAYERED = ("bfloat16", "int8")  # precisions of the products of all time steps at once, which one step does not have
 Evaluate = Callable[[Mapping[str, Any]], dict[str, Any]]
 
 

@@ -50,7 +50,7 @@ class EarlyExit(Stepwise):
     def __init__(self, parts: Parts, engine: Backend) -> None:
         if parts.manifest.form == "unrolled" and parts.manifest.states:
             raise InputError("in form unrolled all steps are one graph without exits; compile it with --form loop")
-        if getattr(engine, "matrix_dtype", None) != getattr(engine, "dtype", None):
+        if getattr(engine, "layered", False):
             raise InputError("early exit goes step by step, in float32; make the session with precision float32")
         fixed = fixed_batch(parts.inputs)
         if fixed and fixed > 1:

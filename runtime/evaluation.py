@@ -4,7 +4,7 @@ import os
 import shutil
 import warnings
 
-from spikec.runtime.backend import Backend
+from spikec.runtime.backend import LAYERED, Backend
 from spikec.runtime.errors import DeviceError, InputError
 from spikec.runtime.parts import Parts
 from spikec.runtime.stepwise import Stepwise
@@ -35,8 +35,8 @@ def make_program(
     program = None if reason else _layerwise(parts, engine, evaluation, precision, budget)
     if program is None or isinstance(program, str):
         reason = program or reason
-        if precision == "bfloat16":
-            raise DeviceError(f"precision bfloat16 evaluates layer by layer, but {reason}; use precision float32")
+        if precision in LAYERED:
+            raise DeviceError(f"precision {precision} evaluates layer by layer, but {reason}; use precision float32")
         if evaluation == "layers":
             warnings.warn(f"evaluated step by step: {reason}", stacklevel=3)
         unrolled = parts.manifest.form == "unrolled" and parts.manifest.states
@@ -60,14 +60,17 @@ def _layerwise(parts: Parts, engine: Backend, evaluation: str, precision: str, b
 
     assert isinstance(engine, TorchBackend)  # the caller has asked for the backend
     compiled = can_compile(str(engine.device))
-    asked = evaluation == "layers" or precision == "bfloat16"
+    asked = evaluation == "layers" or precision in LAYERED
     if not asked and not compiled:
         return "there is no C++ compiler for its scans"
     try:
         least = 0 if asked else WORTH_COMPILING
-        return Layerwise(parts, engine, budget or default_budget(engine.device), compiled=compiled, least=least)
+        program = Layerwise(parts, engine, budget or default_budget(engine.device), compiled=compiled, least=least)
     except CannotFold as error:
         return str(error)
+    if precision == "int8" and not program.spikes.products:
+        warnings.warn("precision int8 is float32 here: no neuron's events meet constant weights at once", stacklevel=4)
+    return program
 
 
 def can_compile(device: str) -> bool:

@@ -41,8 +41,9 @@ class Session:
         artifact: path to the ``.onnx`` file, its bytes, or the model itself.
         backend: ``torch`` or ``onnxruntime``.
         device: ``cpu``, ``cuda`` or ``cuda:N``.
-        precision: ``float32``; with backend torch also ``float64``, and ``bfloat16``: convolutions and matrix products
-            in bfloat16, states in float32, layer by layer.
+        precision: ``float32``; with backend torch also ``float64``, and layer by layer, with states in float32,
+            ``bfloat16`` (convolutions and matrix products in bfloat16) and ``int8`` (weights that meet spikes in 8
+            bits; on the CPU).
         evaluation: ``steps`` evaluates the whole network once a step, ``layers`` each layer for all steps at once
             (backend torch; step by step where time cannot be folded, with a warning that names the node), ``auto``
             layer by layer where a batch has enough work for it.

@@ -6,8 +6,9 @@ import numpy as np
 import torch
 from onnx import NodeProto
 
-from spikec.runtime.backend import Evaluate
+from spikec.runtime.backend import LAYERED, Evaluate
 from spikec.runtime.errors import DeviceError
+from spikec.runtime.integers import weight_planes
 from spikec.runtime.parts import Parts
 from spikec.runtime.torch_graph import TorchGraph
 from spikec.runtime.torch_values import constants_from
@@ -17,6 +18,7 @@ _PRECISIONS = {
     "float32": (torch.float32, torch.float32),
     "float64": (torch.float64, torch.float64),
     "bfloat16": (torch.float32, torch.bfloat16),
+    "int8": (torch.float32, torch.float32),
 }
 
 
@@ -28,6 +30,8 @@ class TorchBackend:
             raise DeviceError(f"backend torch has no precision '{precision}'; choose {', '.join(_PRECISIONS)}")
         self.device = _device(device)
         self.dtype, self.matrix_dtype = _PRECISIONS[precision]
+        self.layered = precision in LAYERED
+        self.planes = weight_planes(precision, self.device)  # of integer products, layer by layer
         self.constants = constants_from(parts.constants, self.dtype, self.device)
         self.functions = {(function.domain, function.name): function for function in parts.functions}
 

@@ -15,8 +15,9 @@ from spikec.timing import Contender, Work
 
 DENSE = ("dense torch", "dense torch.compile", "dense onnxruntime")  # in float32: the fastest is the yardstick
 DENSE_BFLOAT16 = "dense torch.compile bfloat16"
-LAYERS, LAYERS_BFLOAT16, STEPS, STOCK = "layers", "layers bfloat16", "steps", "artifact in onnxruntime"
-CONTENDERS = (*DENSE, DENSE_BFLOAT16, LAYERS, LAYERS_BFLOAT16, STEPS, STOCK, *spikingjelly.MODES)
+LAYERS, LAYERS_BFLOAT16, LAYERS_INT8 = "layers", "layers bfloat16", "layers int8"
+STEPS, STOCK = "steps", "artifact in onnxruntime"
+CONTENDERS = (*DENSE, DENSE_BFLOAT16, LAYERS, LAYERS_BFLOAT16, LAYERS_INT8, STEPS, STOCK, *spikingjelly.MODES)
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,9 @@ def contenders(cell: Cell, names: Sequence[str]) -> list[Contender]:
 
 
 def usual(device: str) -> tuple[str, ...]:
-    """The contenders that are timed by default: on the CPU nobody is measured against dense bfloat16 passes."""
-    return tuple(name for name in CONTENDERS if device != "cpu" or name != DENSE_BFLOAT16)
+    """The contenders that are timed by default: nobody is measured against dense bfloat16 passes on the CPU, which is
+    where int8 is served."""
+    return tuple(name for name in CONTENDERS if name != (DENSE_BFLOAT16 if device == "cpu" else LAYERS_INT8))
 
 
 def _makers(cell: Cell) -> dict[str, Callable[[], Work]]:
@@ -64,6 +66,7 @@ def _makers(cell: Cell) -> dict[str, Callable[[], Work]]:
         DENSE_BFLOAT16: partial(dense, compiled=True, bfloat16=True),
         LAYERS: partial(ours, evaluation="layers"),
         LAYERS_BFLOAT16: partial(ours, evaluation="layers", precision="bfloat16"),
+        LAYERS_INT8: partial(ours, evaluation="layers", precision="int8"),
         STEPS: partial(ours, evaluation="steps"),
         STOCK: partial(onnx_run, str(artifact), fed, device, limit=cell.limit),
         **jelly,

@@ -15,7 +15,7 @@ Artifact = Annotated[str, typer.Argument(help="A file that spikec compile wrote.
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
 Backend = Annotated[str, typer.Option(help="torch or onnxruntime.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")]
-Precision = Annotated[str, typer.Option(help="float32, float64 or bfloat16 (see docs/runtime.md).")]
+Precision = Annotated[str, typer.Option(help="float32, float64, bfloat16 or int8 (see docs/runtime.md).")]
 Evaluation = Annotated[str, typer.Option(help="auto, layers or steps (see docs/runtime.md).")]
 Preset = Annotated[str, typer.Option(help="default, or paper: the configuration of Oh & Lee 2024.")]
 Dynamics = Annotated[

@@ -95,7 +95,7 @@ def run(
 
 _WORDS = {
     "backend": ("torch", "onnxruntime"),
-    "precision": ("float32", "float64", "bfloat16"),
+    "precision": ("float32", "float64", "bfloat16", "int8"),
     "evaluation": ("auto", "layers", "steps"),
 }
 

@@ -10,6 +10,8 @@ from spikec.runtime.counting import Counter
 from spikec.runtime.inputs import ENGINE_ERRORS
 from spikec.runtime.layers.captured import Recorder
 from spikec.runtime.layers.folding import channels_last
+from spikec.runtime.layers.integer_products import SILENT
+from spikec.runtime.layers.integer_spikes import with_integer_spikes
 from spikec.runtime.layers.kernels import MOST_UNROLLED
 from spikec.runtime.layers.plan import CannotFold
 from spikec.runtime.layers.stages import Layers
@@ -61,6 +63,7 @@ class Layerwise(Stepwise):
         self._counts: dict[Shapes, int] = {}  # shapes of the inputs -> numbers in all states
         convolving = any(node.op_type == "Conv" for node in parts.step)
         self._order = channels_last if convolving else torch.Tensor.contiguous
+        self.spikes = with_integer_spikes(parts, engine.constants, engine.planes)
         self._init = Start(parts, engine, self.begun, self._init)
         self._made(counting=False)
 
@@ -127,7 +130,7 @@ class Layerwise(Stepwise):
         shapes = _shapes(feeds)
         if shapes not in self._bytes:
             wanted = [state.next for state in self.finals]
-            layers = Layers(self.parts, self.torch, wanted, compiled=False)  # for a single step nothing is compiled
+            layers = Layers(self.spikes, self.torch, wanted, compiled=False)  # for a single step nothing is compiled
             clock = torch.zeros(1, dtype=torch.int64, device=self.torch.device)
             self._bytes[shapes] = layers(*self._started(feeds), clock)[1]
         return self._bytes[shapes]
@@ -145,8 +148,9 @@ class Layerwise(Stepwise):
     def _made(self, *, counting: bool) -> Recorder:
         """The stages, with the events of all neurons among what they give if ``counting``."""
         if counting not in self._layers:
-            wanted = [state.next for state in self.finals] + (self.events if counting else [])
-            layers = Layers(self.parts, self.torch, list(dict.fromkeys(wanted)), self.compiled)
+            codes = [self.spikes.codes.get(event, event) for event in self.events]
+            wanted = [state.next for state in self.finals] + (codes if counting else [])
+            layers = Layers(self.spikes, self.torch, list(dict.fromkeys(wanted)), self.compiled)
             self._layers[counting] = Recorder(layers)
         return self._layers[counting]
 
@@ -165,8 +169,10 @@ class Layerwise(Stepwise):
         return in_order(tensor, self._order)
 
     def _count_all(self, counter: Counter, results: Tensors, samples: int, steps: int, batch: int) -> None:
+        codes = self.spikes.codes
         for event in self.events:
-            counter.add(event, self.engine.to_numpy((results[event] != 0).sum(0)), samples, steps, batch)
+            fired = results[codes[event]] != SILENT if event in codes else results[event] != 0
+            counter.add(event, self.engine.to_numpy(fired.sum(0)), samples, steps, batch)
 
 
 def _shapes(feeds: Mapping[str, np.ndarray]) -> Shapes:

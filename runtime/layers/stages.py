@@ -7,18 +7,20 @@ import torch
 
 from spikec.runtime.layers.folding import Folded, on_host
 from spikec.runtime.layers.forms import Forms, forms
+from spikec.runtime.layers.integer_products import IntegerProduct
+from spikec.runtime.layers.integer_spikes import DOMAIN, IntegerSpikes
 from spikec.runtime.layers.kernels import in_triton
-from spikec.runtime.layers.plan import Scan, Stage
+from spikec.runtime.layers.plan import Fold, Scan, Stage
 from spikec.runtime.layers.planner import plan_layers
 from spikec.runtime.layers.rows import RowScanner
 from spikec.runtime.layers.scan import Scanner
 from spikec.runtime.layers.starting import Shapes, unmoved
-from spikec.runtime.parts import CLOCK, Parts
+from spikec.runtime.parts import CLOCK
 from spikec.runtime.stepwise import Tensors
 from spikec.runtime.torch_backend import TorchBackend
 
 MOST_KEPT = 8  # shapes of the samples, as for initial states
-Made = Scanner | Folded | RowScanner
+Made = Scanner | Folded | RowScanner | IntegerProduct
 
 
 def make_stage(stage: Stage, stacked: Set[str], engine: TorchBackend, compiled: bool, given: Forms) -> Made:
@@ -45,12 +47,19 @@ class Layers:
     What depends on nothing but the shapes of the network's inputs is computed once for each; a few are kept.
     """
 
-    def __init__(self, parts: Parts, engine: TorchBackend, wanted: Sequence[str], compiled: bool) -> None:
+    def __init__(self, spikes: IntegerSpikes, engine: TorchBackend, wanted: Sequence[str], compiled: bool) -> None:
+        parts = spikes.parts
         fused = compiled and in_triton(engine.dtype, engine.device)
         plan = plan_layers(parts, wanted, fused=fused)
         self.wanted = set(wanted)
         given = forms(plan, self.wanted, set(engine.constants), ordered=fused)
-        self.stages = [make_stage(stage, plan.stacked, engine, compiled, given) for stage in plan.stages]
+
+        def made(stage: Stage) -> Made:
+            if isinstance(stage, Fold) and stage.nodes[0].domain == DOMAIN:
+                return IntegerProduct(stage, spikes.products[stage.outputs[0]])
+            return make_stage(stage, plan.stacked, engine, compiled, given)
+
+        self.stages = [made(stage) for stage in plan.stages]
         self.constants = engine.constants
         self.uses = Counter(name for stage in self.stages for name in stage.reads)
         unreached = unmoved(parts.init, (info.name for info in parts.inputs))

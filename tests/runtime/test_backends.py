@@ -127,7 +127,7 @@ def test_onnxruntime_refuses_graphs_that_do_not_hold_together():
 
 REFUSED = [
     ({"backend": "jax"}, "there is no backend 'jax'; choose torch or onnxruntime"),
-    ({"precision": "float16"}, "backend torch has no precision 'float16'; choose float32, float64, bfloat16"),
+    ({"precision": "float16"}, "backend torch has no precision 'float16'; choose float32, float64, bfloat16, int8"),
     (
         {"backend": "onnxruntime", "precision": "float64"},
         "backend onnxruntime computes in float32; use backend torch for float64",

@@ -182,8 +182,9 @@ def test_forms_and_batches_without_exits_are_refused():
     model = spikec.compile(parse(text, w=normal(6, 5)), calibration={"x": normal(4, 6)}, steps=STEPS).model
     with pytest.raises(InputError, match="fixed number of samples"):
         Session(model).run_until(normal(4, 6), Stability(2))
-    with pytest.raises(InputError, match="precision float32"):
-        Session(artifact("mlp"), precision="bfloat16").run_until(network("mlp").feeds(4), Stability(2))
+    for precision in ("bfloat16", "int8"):
+        with pytest.raises(InputError, match="precision float32"):
+            Session(artifact("mlp"), precision=precision).run_until(network("mlp").feeds(4), Stability(2))
 
 
 @pytest.mark.parametrize("rule", [Certified(), Stability(2)])

@@ -96,7 +96,8 @@ def test_the_form_unrolled_has_no_layers():
     [
         ({"evaluation": "sideways"}, InputError, "none of auto, layers, steps"),
         ({"memory_budget": 0}, InputError, "memory budget of 0"),
-        ({"precision": "bfloat16", "evaluation": "steps"}, DeviceError, "evaluates layer by layer"),
+        ({"precision": "bfloat16", "evaluation": "steps"}, DeviceError, "bfloat16 evaluates layer by layer"),
+        ({"precision": "int8", "evaluation": "steps"}, DeviceError, "int8 evaluates layer by layer"),
     ],
 )
 def test_settings_that_make_no_sense(settings_, error, message):

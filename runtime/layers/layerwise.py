@@ -23,9 +23,9 @@ from spikec.runtime.torch_backend import TorchBackend
 
 BUDGET = 2 << 30  # bytes
 CUDA_SHARE = 4  # on CUDA one such part of the free memory: the fewer stretches, the less of the states is moved
-# bytes of all steps of a batch on the CPU: ResNet-18 took 1.60 s for 8 images of 16 steps in batches of 1 or 2, and
-# 1.92 s in one batch, whose tensors no longer stay in the caches
-WORKING_SET = 256 << 20
+# bytes of all steps of a batch on the CPU: ResNet-18 took 1.4 s for 8 images of 16 steps in batches of 1 to 4, and
+# 1.6 s in one batch, whose tensors no longer stay in the caches
+WORKING_SET = 128 << 20
 
 
 def default_budget(device: torch.device) -> int:
@@ -55,6 +55,7 @@ class Layerwise(Stepwise):
     ) -> None:
         super().__init__(parts, engine)
         self.torch, self.budget, self.compiled, self.least = engine, budget, compiled, least
+        self.most = MOST_UNROLLED[engine.device.type]  # steps at once
         read = {name for node in parts.readout for name in node.input}
         self.finals = [state for state in self.states if state.final in read]
         self.fallen: str = ""  # why batches are evaluated step by step, if they are
@@ -86,7 +87,7 @@ class Layerwise(Stepwise):
         if self.torch.device.type != "cpu":
             return self.run, BATCH
         sample = max(1, self._step_bytes(some) // (fixed or 1))
-        return self.run, max(1, min(BATCH, WORKING_SET // (sample * min(steps, MOST_UNROLLED))))
+        return self.run, max(1, min(BATCH, WORKING_SET // (sample * min(steps, self.most))))
 
     @torch.inference_mode()
     def run(
@@ -116,7 +117,7 @@ class Layerwise(Stepwise):
     def stretch(self, feeds: Mapping[str, np.ndarray]) -> int:
         """How many steps of this batch fit the budget at once."""
         # a convolution's or a product's workspace may take as much again
-        return max(1, min(MOST_UNROLLED, self.budget // max(1, 2 * self._step_bytes(feeds))))
+        return max(1, min(self.most, self.budget // max(1, 2 * self._step_bytes(feeds))))
 
     def _state_count(self, feeds: Mapping[str, np.ndarray]) -> int:
         """How many numbers the states of these samples hold."""

@@ -20,10 +20,11 @@ from spikec.runtime.stepwise import Tensors
 from spikec.runtime.torch_backend import TorchBackend
 
 MOST_KEPT = 8  # shapes of the samples, as for initial states
-Made = Scanner | Folded | RowScanner | IntegerProduct
+Planned = Scanner | Folded | RowScanner
+Made = Planned | IntegerProduct
 
 
-def make_stage(stage: Stage, stacked: Set[str], engine: TorchBackend, compiled: bool, given: Forms) -> Made:
+def make_stage(stage: Stage, stacked: Set[str], engine: TorchBackend, compiled: bool, given: Forms) -> Planned:
     """The stage ready to run.
 
     Args:
@@ -59,7 +60,7 @@ class Layers:
                 return IntegerProduct(stage, spikes.products[stage.outputs[0]])
             return make_stage(stage, plan.stacked, engine, compiled, given)
 
-        self.stages = [made(stage) for stage in plan.stages]
+        self.stages: list[Made] = [made(stage) for stage in plan.stages]
         self.constants = engine.constants
         self.uses = Counter(name for stage in self.stages for name in stage.reads)
         unreached = unmoved(parts.init, (info.name for info in parts.inputs))

@@ -27,4 +27,5 @@ def weight_planes(precision: str, device: torch.device) -> int:
 
 
 def _adds_products_of_bytes() -> bool:
-    return bool(torch.cpu._is_vnni_supported())  # torch has no public word for it
+    known = getattr(torch.cpu, "_is_vnni_supported", None)  # torch has no public word for it, and older ones have none
+    return bool(known and known())

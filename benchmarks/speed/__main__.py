@@ -44,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--make", type=Path, metavar="FOLDER", help="only make the artifacts, into this folder")
     parser.add_argument("--artifacts", type=Path, metavar="FOLDER", help="artifacts made before; else they are made")
     parser.add_argument("--output", type=Path, default=OUTPUT, help="Markdown file; raw rows go beside it as .json")
-    parser.add_argument("--anew", action="store_true", help="time every row anew; else those on file are kept")
+    parser.add_argument("--anew", action="store_true", help="time the asked rows anew; else those on file are kept")
     parser.add_argument("--profile", choices=NETWORKS, help="only say where the time of one network's run goes")
     parser.add_argument("--row", help=argparse.SUPPRESS)  # NETWORK,BATCH,T: one row, to standard output
     return parser
@@ -64,10 +64,10 @@ def _benchmark(options: argparse.Namespace) -> None:
     if options.profile:
         _profile(options, times[0])
         return
-    rows = {} if options.anew else load(options.output.with_suffix(".json"))
+    rows = load(options.output.with_suffix(".json"))
     wanted = [(network, batch, steps) for network in networks for batch in batches for steps in times]
     for network, batch, steps in wanted:
-        if (options.device, network, batch, steps) in rows:
+        if (options.device, network, batch, steps) in rows and not options.anew:
             continue
         row = _in_process(options, Row(network, batch, steps, options.device), names)
         rows[row.key] = row

@@ -49,11 +49,10 @@ def with_integer_spikes(parts: Parts, constants: Mapping[str, Tensor], planes: i
         if sender is None or product is None:
             step.append(node)
             continue
-        code = codes.setdefault(node.input[0], f"{node.input[0]}{_CODED}")
+        codes[node.input[0]] = f"{node.input[0]}{_CODED}"
         made = [f"{node.output[0]}/plane{i}" for i in range(planes)]
         products[made[0]] = product
-        step += [helper.make_node(node.op_type, [code], made, name=node.name, domain=DOMAIN)]
-        step += _sum(node, made, sender.eta)
+        step += _integer_product(node, codes[node.input[0]], made, sender.eta)
     functions = {(f.domain, f.name): f for f in parts.functions}
     step = [_coded(node, functions, codes) for node in step]
     extended = [_with_code(f) for f in parts.functions if any(_calls(node, f) for node in step)]
@@ -99,12 +98,13 @@ def _sends_signs(function: FunctionProto) -> bool:
     return leaves <= {("Mul", frozenset(_SIZES)), ("Neg", frozenset({"size"})), ("Constant", frozenset())}
 
 
-def _sum(node: NodeProto, made: Sequence[str], eta: str) -> list[NodeProto]:
-    """The planes, the smallest first, added up and times eta(t): a scan that follows takes both into itself."""
-    total = f"{node.output[0]}/planes"
+def _integer_product(node: NodeProto, code: str, made: Sequence[str], eta: str) -> list[NodeProto]:
+    """The product of codes with each plane; their sum, the smallest first, times eta(t), which a scan takes in."""
+    total = f"{node.output[0]}/planes" if made[1:] else made[0]
+    product = helper.make_node(node.op_type, [code], made, name=node.name, domain=DOMAIN)
     adding = helper.make_node("Sum", made[::-1], [total], name=f"{node.name}/planes")
-    scaling = helper.make_node("Mul", [total if made[1:] else made[0], eta], [node.output[0]], name=f"{node.name}/eta")
-    return [adding, scaling] if made[1:] else [scaling]
+    scaling = helper.make_node("Mul", [total, eta], [node.output[0]], name=f"{node.name}/eta")
+    return [product, adding, scaling] if made[1:] else [product, scaling]
 
 
 def _coded(node: NodeProto, functions: Mapping[tuple[str, str], FunctionProto], codes: Mapping[str, str]) -> NodeProto:

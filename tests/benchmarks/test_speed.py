@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks import speed
 from benchmarks.speed import __main__ as command
-from benchmarks.speed.field import CONTENDERS, DENSE, DENSE_BFLOAT16, LAYERS_BFLOAT16
+from benchmarks.speed.field import CONTENDERS, DENSE, DENSE_BFLOAT16, LAYERS_BFLOAT16, LAYERS_INT8, usual
 from benchmarks.speed.row import Row
 from benchmarks.speed.table import load, markdown, save
 from spikec.errors import EnvironmentMissing, UsageError
@@ -48,6 +48,19 @@ def test_rows_are_kept_and_told(tmp_path):
         load(tmp_path / "bad.json")
 
 
+def test_a_row_anew_leaves_the_others(tmp_path, monkeypatch):
+    path, other = tmp_path / "speed.md", Row("vit_s", 1, 16, "cpu", {"layers": timing(5.0)}, machine="a machine")
+    save(path, {one.key: one for one in (row(), other)}, "the command")
+    monkeypatch.setattr(command, "_in_process", lambda options, asked, names: asked)
+    asked = ["--network", "resnet18", "--batch", "8", "--steps", "16", "--artifacts", "here", "--output", str(path)]
+    assert command.main(asked) == 0
+    assert load(path.with_suffix(".json"))[row().key].timings
+    assert command.main([*asked, "--anew"]) == 0
+    rows = load(path.with_suffix(".json"))
+    assert not rows[row().key].timings
+    assert rows[other.key] == other
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
@@ -63,4 +76,6 @@ def test_what_is_refused(arguments, code, words, capsys, tmp_path):
 
 def test_every_contender_has_a_column():
     assert {*DENSE, "layers", LAYERS_BFLOAT16, "steps"} <= set(CONTENDERS)
+    assert LAYERS_INT8 in usual("cpu")
+    assert LAYERS_INT8 not in usual("cuda")
     assert speed.__doc__

@@ -17,7 +17,7 @@ from spikec.runtime.torch_backend import TorchBackend
 from tests.models.forms import STEPS
 from tests.models.networks import TEXTS, network
 from tests.runtime.engines import parts_of
-from tests.runtime.triton_cases import both
+from tests.runtime.triton_cases import both, spikes_as_on_cuda
 
 __all__ = ["both"]
 NETWORKS = [
@@ -39,6 +39,7 @@ def fused(monkeypatch):
     """The CPU takes what CUDA would: whole rows and sums inside of scans, all as Triton kernels."""
     monkeypatch.setattr("spikec.runtime.layers.stages.in_triton", lambda dtype, device: True)
     monkeypatch.setattr("spikec.runtime.layers.kernels.in_triton", lambda dtype, device: True)
+    spikes_as_on_cuda(monkeypatch)
     kernels.kernel_of.cache_clear()
     yield
     kernels.kernel_of.cache_clear()

@@ -1,6 +1,7 @@
 """Products of spikes, as integers, and constant weights, as planes of 8 bits, with sums of 32 bits."""
 
 from collections.abc import Callable, Mapping
+from functools import cache
 
 import torch
 from onnx import NodeProto, helper
@@ -31,7 +32,7 @@ def product_of(node: NodeProto, constants: Mapping[str, Tensor], amplitude: Tens
         return _convolution(weight, amplitude, attributes, planes)
     if node.op_type in ("Gemm", "MatMul") and weight.ndim == 2 and not attributes.get("transA"):
         matrix = weight if attributes.get("transB") else weight.t()
-        return _linear(attributes.get("alpha", 1.0) * matrix.double(), amplitude, planes)
+        return _linear(matrix, attributes.get("alpha", 1.0), amplitude, planes)
     return None
 
 
@@ -66,38 +67,38 @@ def _convolution(weight: Tensor, amplitude: Tensor, attributes: Mapping[str, obj
     if scale is None or not plain or attributes.get("group", 1) != 1:
         return None
     how = (attributes.get("strides", [1, 1]), pads[:2], attributes.get("dilations", [1, 1]), 1)
-    made = planes_of(weight.double() * scale.view(1, -1, 1, 1), planes)
+    made = cache(lambda: planes_of(weight.double() * scale.view(1, -1, 1, 1), planes))  # not where nobody runs it
     offset = torch.zeros(len(weight), dtype=torch.int64)
     ops, packed = torch.ops.onednn, _Packed()
 
     def product(codes: Tensor) -> list[Tensor]:
         shape = list(codes.shape)
-        ready = packed(shape, lambda: [ops.qconv_prepack(q, s, 1.0, SILENT, *how, shape) for q, s in made])
+        ready = packed(shape, lambda: [ops.qconv_prepack(q, s, 1.0, SILENT, *how, shape) for q, s in made()])
         return [
             ops.qconv2d_pointwise(
                 codes, 1.0, SILENT, weights, s, offset, None, *how, 1.0, 0, torch.float32, "none", [], ""
             )
-            for weights, (_, s) in zip(ready, made, strict=True)
+            for weights, (_, s) in zip(ready, made(), strict=True)
         ]  # fmt: skip
 
     return product
 
 
-def _linear(matrix: Tensor, amplitude: Tensor, planes: int) -> Product | None:
-    """Codes (..., K) times the transposed matrix (M, K)."""
+def _linear(matrix: Tensor, alpha: float, amplitude: Tensor, planes: int) -> Product | None:
+    """Codes (..., K) times the transposed matrix (M, K) and alpha."""
     scale = _by_channel(amplitude, -1, max(1, amplitude.ndim))
     if scale is None:
         return None
-    made = planes_of(matrix * scale, planes)
+    made = cache(lambda: planes_of(alpha * matrix.double() * scale, planes))
     offset = torch.zeros(len(matrix), dtype=torch.int64)
     ops, packed = torch.ops.onednn, _Packed()
 
     def product(codes: Tensor) -> list[Tensor]:
         rows = codes.reshape(-1, codes.shape[-1])
-        ready = packed(list(rows.shape), lambda: [ops.qlinear_prepack(q, list(rows.shape)) for q, _ in made])
+        ready = packed(list(rows.shape), lambda: [ops.qlinear_prepack(q, list(rows.shape)) for q, _ in made()])
         found = [
             ops.qlinear_pointwise(rows, 1.0, SILENT, weights, s, offset, None, 1.0, 0, torch.float32, "none", [], "")
-            for weights, (_, s) in zip(ready, made, strict=True)
+            for weights, (_, s) in zip(ready, made(), strict=True)
         ]
         return [result.reshape(*codes.shape[:-1], -1) for result in found]
 

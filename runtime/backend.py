@@ -20,6 +20,14 @@ class Backend(Protocol):
         """A function from named tensors to the named ``outputs``; ``types`` gives the element types of its inputs."""
         ...
 
+    def repeated(self, evaluate: Evaluate) -> Evaluate:
+        """A graph's function for many calls: what it gives may be overwritten by the next call."""
+        ...
+
+    def release(self) -> None:
+        """Give back what ``repeated`` keeps between calls; the next one makes it anew."""
+        ...
+
     def to_device(self, array: np.ndarray) -> Any:
         """A tensor of the same shape on the backend's device, in memory of its own."""
         ...

@@ -104,6 +104,9 @@ class EarlyExit(Stepwise):
         held = {name: tensors[name] for name in self.parts.manifest.held}
         return _Batch(feeds, held, {state.name: tensors[state.initial] for state in self.states})
 
+    def _repeated(self, graph: Evaluate) -> Evaluate:
+        return graph  # not recorded: whenever samples leave, the shapes are others
+
     def _step(self, batch: _Batch, t: int) -> Tensors:
         """Held tensors, and states after the step that is the ``t``-th, counted from 1."""
         if not self.states:

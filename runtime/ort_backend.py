@@ -49,6 +49,13 @@ class OrtBackend:
 
         return evaluate
 
+    def repeated(self, evaluate: Evaluate) -> Evaluate:
+        """See ``Backend``; every call gives tensors of its own."""
+        return evaluate
+
+    def release(self) -> None:
+        """See ``Backend``: nothing is kept."""
+
     def to_device(self, array: np.ndarray) -> ort.OrtValue:
         """See ``Backend``."""
         return ort.OrtValue.ortvalue_from_numpy(np.array(array, order="C"), self.kind, self.index)

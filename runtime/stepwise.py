@@ -51,7 +51,8 @@ class Stepwise:
         return found
 
     def release(self) -> None:
-        """Give back what is kept between runs: nothing here."""
+        """Give back what is kept between runs: recorded graphs."""
+        self.engine.release()
 
     def stream(self, feeds: Mapping[str, np.ndarray], steps: int) -> Iterator[Step]:
         """Every step with its outputs and spikes."""
@@ -81,8 +82,12 @@ class Stepwise:
         """The step graph, with or without events among its outputs (made when first used: sessions are not free)."""
         if events not in self._steps:
             outputs = [state.next for state in self.states] + (self.events if events else [])
-            self._steps[events] = self.engine.graph(self.parts.step, list(dict.fromkeys(outputs)), self._types)
+            graph = self.engine.graph(self.parts.step, list(dict.fromkeys(outputs)), self._types)
+            self._steps[events] = self._repeated(graph)
         return self._steps[events]
+
+    def _repeated(self, graph: Evaluate) -> Evaluate:
+        return self.engine.repeated(graph)
 
     def _outputs(self, tensors: Tensors) -> Arrays:
         finals = {state.final: tensors[state.next] for state in self.states if state.next in tensors}

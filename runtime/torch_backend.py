@@ -10,6 +10,7 @@ from spikec.runtime.backend import LAYERED, Evaluate
 from spikec.runtime.errors import DeviceError
 from spikec.runtime.integers import weight_planes
 from spikec.runtime.parts import Parts
+from spikec.runtime.recording import RecordedGraph
 from spikec.runtime.torch_graph import TorchGraph
 from spikec.runtime.torch_values import constants_from
 
@@ -34,10 +35,23 @@ class TorchBackend:
         self.planes = weight_planes(precision, self.device)  # of integer products, layer by layer
         self.constants = constants_from(parts.constants, self.dtype, self.device)
         self.functions = {(function.domain, function.name): function for function in parts.functions}
+        self._recorded: list[RecordedGraph] = []
 
     def graph(self, nodes: Sequence[NodeProto], outputs: Sequence[str], types: Mapping[str, int]) -> Evaluate:
         """See ``Backend``."""
         return TorchGraph(nodes, outputs, self.constants, self.functions, dtype=self.dtype, device=self.device)
+
+    def repeated(self, evaluate: Evaluate) -> Evaluate:
+        """See ``Backend``: on CUDA a recorded graph."""
+        if self.device.type != "cuda":
+            return evaluate
+        self._recorded.append(RecordedGraph(evaluate))
+        return self._recorded[-1]
+
+    def release(self) -> None:
+        """See ``Backend``."""
+        for graph in self._recorded:
+            graph.recording.release()
 
     def to_device(self, array: np.ndarray) -> torch.Tensor:
         """See ``Backend``."""

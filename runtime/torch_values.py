@@ -102,3 +102,11 @@ def _substitute(node: NodeProto, given: Mapping[str, AttributeProto]) -> NodePro
             bound.attribute.append(source)
             bound.attribute[-1].name = entry.name
     return bound
+
+
+def narrowed(tensor: torch.Tensor) -> torch.Tensor:
+    """``tensor`` without the repetitions that expanding gave it."""
+    for axis, (size, stride) in enumerate(zip(tensor.shape, tensor.stride(), strict=True)):
+        if size > 1 and not stride:
+            tensor = tensor.narrow(axis, 0, 1)
+    return tensor

@@ -14,6 +14,7 @@ from spikec.runtime.layers.loop import Loop, Order
 from spikec.runtime.layers.triton_kernel import triton_scan
 from spikec.runtime.layers.triton_source import writable
 from spikec.runtime.torch_graph import TorchGraph
+from spikec.runtime.torch_values import narrowed
 
 Tensor = torch.Tensor
 Kernel = Callable[[list[Tensor], list[Tensor], list[Tensor], int], tuple[list[Tensor], list[Tensor]]]
@@ -97,11 +98,3 @@ def flat(scan: Kernel, *, strided: bool = False, row: int | None = None, order: 
         return [restore(tensor) for tensor in after], [restore(tensor, 1) for tensor in outputs]
 
     return run
-
-
-def narrowed(tensor: Tensor) -> Tensor:
-    """``tensor`` without the repetitions that expanding gave it."""
-    for axis, (size, stride) in enumerate(zip(tensor.shape, tensor.stride(), strict=True)):
-        if size > 1 and not stride:
-            tensor = tensor.narrow(axis, 0, 1)
-    return tensor

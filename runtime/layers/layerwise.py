@@ -111,8 +111,9 @@ class Layerwise(Stepwise):
 
     def release(self) -> None:
         """Give back what is kept between runs: recorded graphs."""
+        super().release()
         for recorder in self._layers.values():
-            recorder.release()
+            recorder.recording.release()
 
     def stretch(self, feeds: Mapping[str, np.ndarray]) -> int:
         """How many steps of this batch fit the budget at once."""

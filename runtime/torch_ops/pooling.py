@@ -1,12 +1,12 @@
 """Pooling over windows and over whole feature maps; inputs are (N, C, *sizes)."""
 
-from functools import lru_cache
 from math import inf
 
 import torch
 from onnx import NodeProto
 from torch.nn import functional
 
+from spikec.runtime.torch_ops.by_shape import by_shape
 from spikec.runtime.torch_ops.common import Attrs, Builder, Kernel
 from spikec.runtime.torch_ops.windows import Window, over_windows, symmetric, window
 
@@ -33,7 +33,7 @@ def _average_pool(attrs: Attrs, node: NodeProto) -> Kernel:
     counts_padding = bool(attrs.get("count_include_pad", 0))
     plain_windows = set(shape.dilations) == {1}
 
-    @lru_cache(maxsize=16)
+    @by_shape(16)
     def divisor(sizes: torch.Size, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
         return _window_counts(shape, sizes, counts_padding).to(device, dtype)
 

@@ -1,7 +1,6 @@
 """Resize, one axis after the other, from the coordinate formulas of the standard."""
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from onnx import NodeProto
 
+from spikec.runtime.torch_ops.by_shape import by_shape
 from spikec.runtime.torch_ops.common import Attrs, Builder, Kernel, ints, number, refuse
 
 Array = NDArray[np.floating]
@@ -147,7 +147,7 @@ def _resize(attrs: Attrs, node: NodeProto) -> Kernel:
     _check(attrs, node)
     mode = attrs.get("mode", "nearest")
 
-    @lru_cache(maxsize=16)
+    @by_shape(16)
     def plan(shape: torch.Size, scales: tuple[float, ...], sizes: tuple[int, ...], device: torch.device) -> list[_Taps]:
         taps = [_taps(attrs, row, mode) for row in _axes(attrs, shape, scales, sizes)]
         return [_Taps(t.axis, t.positions.to(device), _weights(t, attrs.dtype, device)) for t in taps]

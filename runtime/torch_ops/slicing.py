@@ -1,6 +1,5 @@
 """Slice and Pad: parts of a tensor along its axes, and more than the tensor along them."""
 
-from functools import lru_cache
 from itertools import chain
 
 import numpy as np
@@ -8,6 +7,7 @@ import torch
 from onnx import NodeProto
 from torch.nn import functional
 
+from spikec.runtime.torch_ops.by_shape import by_shape
 from spikec.runtime.torch_ops.common import Attrs, Builder, Kernel, along, ints, plain, refuse
 
 Tensor = torch.Tensor
@@ -45,7 +45,7 @@ def _pad(attrs: Attrs, node: NodeProto) -> Kernel:
     mode = attrs.get("mode", "constant")
     if mode not in ("constant", "reflect", "edge", "wrap"):
         refuse(node, f"mode {mode!r}", "use constant, reflect, edge or wrap")
-    positions = lru_cache(maxsize=64)(_padded_positions)
+    positions = by_shape(64)(_padded_positions)
 
     def kernel(x: Tensor, pads: Tensor, value: Tensor | None = None, axes: Tensor | None = None) -> Tensor:
         amounts = _amounts(ints(pads), list(range(x.dim())) if axes is None else ints(axes), x.dim())

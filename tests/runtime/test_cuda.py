@@ -54,9 +54,9 @@ def test_graphs_are_recorded(name: str) -> None:
         warnings.simplefilter("error")
         for _ in range(3):
             session.run(network(name).feeds(4), STEPS, spikes=False)
-    recorder = session._program._layers[False]
-    assert not recorder.refused and recorder._records
+    recording = session._program._layers[False].recording
+    assert not recording.refused and recording.records
     session.release()
-    assert not recorder._records
+    assert not recording.records
     session.run(network(name).feeds(4), STEPS, spikes=False)
-    assert recorder._records, "recorded anew at once"
+    assert recording.records, "recorded anew at once"

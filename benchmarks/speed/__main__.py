@@ -14,6 +14,7 @@ from typing import TextIO
 
 from benchmarks.command import check_device, exit_code
 from benchmarks.speed.field import CONTENDERS, Cell, usual
+from benchmarks.speed.growth import growth
 from benchmarks.speed.networks import FOLDER, NETWORKS, Files, known
 from benchmarks.speed.profiling import profile
 from benchmarks.speed.row import Row, machine, measure
@@ -46,23 +47,24 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--output", type=Path, default=OUTPUT, help="Markdown file; raw rows go beside it as .json")
     parser.add_argument("--anew", action="store_true", help="time the asked rows anew; else those on file are kept")
     parser.add_argument("--profile", choices=NETWORKS, help="only say where the time of one network's run goes")
+    parser.add_argument("--growth", choices=NETWORKS, help="only say how one network's time grows with T (16 and 64)")
     parser.add_argument("--row", help=argparse.SUPPRESS)  # NETWORK,BATCH,T: one row, to standard output
     return parser
 
 
 def _benchmark(options: argparse.Namespace) -> None:
-    asked = [options.profile] if options.profile else options.network
-    default = (16,) if options.profile else TIMES
-    networks, times = known(asked), _counts(options.steps or default, "steps")
+    alone = options.profile or options.growth
+    default = (16,) if options.profile else TIMES[1:] if options.growth else TIMES
+    networks, times = known([alone] if alone else options.network), _counts(options.steps or default, "steps")
     batches, names = _counts(options.batch or BATCHES, "batch"), _names(options)
     if options.make or not options.artifacts:
         for network in networks:
-            _make(options.make or FOLDER, network, times)
+            _make(options.make or FOLDER, network, times[-1:] if options.growth else times)
     if options.make:
         return
     check_device(options.device)
-    if options.profile:
-        _profile(options, times[0])
+    if alone:
+        (_profile if options.profile else _growth)(options, times)
         return
     rows = load(options.output.with_suffix(".json"))
     wanted = [(network, batch, steps) for network in networks for batch in batches for steps in times]
@@ -75,11 +77,28 @@ def _benchmark(options: argparse.Namespace) -> None:
     _tell(rows, {(options.device, *key) for key in wanted}, options.output)
 
 
-def _profile(options: argparse.Namespace, steps: int) -> None:
-    files = Files(options.artifacts or FOLDER, options.profile)
-    cell = Cell(files, (options.batch or [8])[0], steps, options.device)
-    lines = profile(cell, lambda name: print(f"  {name}", file=sys.stderr))
-    path = options.output.with_name(f"profile_{options.profile}_{options.device.replace(':', '')}.md")
+def _profile(options: argparse.Namespace, times: Sequence[int]) -> None:
+    lines = profile(_cell(options, options.profile, times[0]), _tell_name)
+    _write_alone(options, f"profile_{options.profile}", lines)
+
+
+def _growth(options: argparse.Namespace, times: Sequence[int]) -> None:
+    lines = growth(_cell(options, options.growth, times[-1]), times, options.runs, _tell_name)
+    _write_alone(options, f"growth_{options.growth}", lines)
+
+
+def _cell(options: argparse.Namespace, network: str, steps: int) -> Cell:
+    files = Files(options.artifacts or FOLDER, network)
+    return Cell(files, (options.batch or [8])[0], steps, options.device, options.limit)
+
+
+def _tell_name(name: str) -> None:
+    print(f"  {name}", file=sys.stderr)
+
+
+def _write_alone(options: argparse.Namespace, name: str, lines: Sequence[str]) -> None:
+    """Into a file of its own, beside the tables."""
+    path = options.output.with_name(f"{name}_{options.device.replace(':', '')}.md")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(lines))
     print("\n".join([*lines, f"written: {path}"]))
@@ -133,7 +152,7 @@ def _one_row(options: argparse.Namespace) -> None:
     network, batch, steps = options.row.split(",")
     cell = Cell(Files(options.artifacts, network), int(batch), int(steps), options.device, options.limit)
     kept = partial(_print_row, sys.stdout)
-    measure(cell, options.contender, options.runs, lambda name: print(f"  {name}", file=sys.stderr), kept)
+    measure(cell, options.contender, options.runs, _tell_name, kept)
 
 
 def _print_row(stream: TextIO, row: Row) -> None:

@@ -16,6 +16,7 @@ from spikec.timing import Contender, Work
 DENSE = ("dense torch", "dense torch.compile", "dense onnxruntime")  # in float32: the fastest is the yardstick
 DENSE_BFLOAT16 = "dense torch.compile bfloat16"
 LAYERS, LAYERS_BFLOAT16, LAYERS_INT8 = "layers", "layers bfloat16", "layers int8"
+PRECISIONS = {LAYERS: "float32", LAYERS_BFLOAT16: "bfloat16", LAYERS_INT8: "int8"}  # layer by layer
 STEPS, STOCK = "steps", "artifact in onnxruntime"
 CONTENDERS = (*DENSE, DENSE_BFLOAT16, LAYERS, LAYERS_BFLOAT16, LAYERS_INT8, STEPS, STOCK, *spikingjelly.MODES)
 
@@ -64,9 +65,7 @@ def _makers(cell: Cell) -> dict[str, Callable[[], Work]]:
         "dense torch.compile": partial(dense, compiled=True),
         "dense onnxruntime": partial(onnx_run, str(source), fed, device, repeat, cell.limit),
         DENSE_BFLOAT16: partial(dense, compiled=True, bfloat16=True),
-        LAYERS: partial(ours, evaluation="layers"),
-        LAYERS_BFLOAT16: partial(ours, evaluation="layers", precision="bfloat16"),
-        LAYERS_INT8: partial(ours, evaluation="layers", precision="int8"),
+        **{name: partial(ours, evaluation="layers", precision=precision) for name, precision in PRECISIONS.items()},
         STEPS: partial(ours, evaluation="steps"),
         STOCK: partial(onnx_run, str(artifact), fed, device, limit=cell.limit),
         **jelly,

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from benchmarks.speed.field import LAYERS, LAYERS_BFLOAT16, LAYERS_INT8, Cell, usual
+from benchmarks.speed.field import PRECISIONS, Cell, usual
 from benchmarks.speed.networks import feeds
 from spikec.runtime import Session
 
@@ -13,7 +13,6 @@ _MATRIX = ("conv", "mm", "gemm", "linear", "matmul", "cutlass", "cudnn", "xmma",
 # torch.compile's kernels: on CUDA they have names of their own, on the CPU they are their region's own time
 _SCANS = ("triton_", "torch-compiled region", "compiledfxgraph", "cpp_fused")
 _SHOWN = 12
-_PRECISIONS = {LAYERS: "float32", LAYERS_BFLOAT16: "bfloat16", LAYERS_INT8: "int8"}
 
 
 def kind_of(name: str) -> str:
@@ -40,8 +39,8 @@ def profile(cell: Cell, told: Callable[[str], None]) -> list[str]:
         f"Batch {cell.batch}, T = {cell.steps}, {cell.device}; one run after a first one; self time by torch.profiler."
     ]
     path = cell.files.required(cell.files.artifact(cell.steps))
-    for name in (name for name in usual(cell.device) if name in _PRECISIONS):
-        precision = _PRECISIONS[name]
+    for name in (name for name in usual(cell.device) if name in PRECISIONS):
+        precision = PRECISIONS[name]
         told(name)
         session = Session(path, device=cell.device, precision=precision, evaluation="layers")
         fed = feeds(path, cell.batch)

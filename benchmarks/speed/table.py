@@ -47,7 +47,7 @@ def markdown(rows: Iterable[Row], command: str) -> str:
     lines = ["# Speed", "", f"Made by `{command}`; do not edit.", "", *_LEGEND]
     for device in dict.fromkeys(row.device for row in rows):
         some = [row for row in rows if row.device == device]
-        lines += ["", f"## {device}", "", *_setups(some), "", *table(some), "", "Peak memory, MiB:", "", *memory(some)]
+        lines += ["", f"## {device}", "", *setups(some), "", *table(some), "", "Peak memory, MiB:", "", *memory(some)]
         lines += ["", "First call, seconds (compilation and warm-up):", "", *first_calls(some)]
     reasons = [text for row in rows for text in _reasons(row)]
     return "\n".join([*lines, *(["", "## Cells that are empty", "", *reasons] if reasons else []), ""])
@@ -91,7 +91,8 @@ def _mebibytes(timing: Timing) -> str:
     return "-" if timing.peak is None else f"{timing.peak / 2**20:,.0f}"
 
 
-def _setups(rows: list[Row]) -> list[str]:
+def setups(rows: list[Row]) -> list[str]:
+    """What the rows were measured on, a line for each machine and day."""
     texts = (
         f"- {row.machine}, {row.threads} threads, {row.date}: "
         + ", ".join(f"{tool} {number}" for tool, number in row.tools.items())

@@ -1,5 +1,6 @@
 """The speed benchmark's rows and tables, from timings that are made up."""
 
+import onnx
 import pytest
 
 from benchmarks import speed
@@ -9,6 +10,7 @@ from benchmarks.speed.row import Row
 from benchmarks.speed.table import load, markdown, save
 from spikec.errors import EnvironmentMissing, UsageError
 from spikec.timing import Timing
+from tests.models.forms import STEPS, compiled
 
 
 def timing(*seconds, scale=1.0, reason=""):
@@ -72,6 +74,21 @@ def test_a_row_anew_leaves_the_others(tmp_path, monkeypatch):
 def test_what_is_refused(arguments, code, words, capsys, tmp_path):
     assert command.main([*arguments, "--output", str(tmp_path / "speed.md")]) == code
     assert words in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("ignore:precision int8")
+def test_growth_is_told_for_each_precision(tmp_path, capsys):
+    onnx.save(compiled("deep", "loop").model, tmp_path / f"vit_s.T{STEPS}.onnx")
+    asked = ["--growth", "vit_s", "--steps", "2", "--steps", str(STEPS), "--runs", "1"]
+    output = ["--output", str(tmp_path / "speed.md"), "--artifacts", str(tmp_path), "--batch", "2"]
+    assert command.main([*asked, *output]) == 0
+    told = (tmp_path / "growth_vit_s_cpu.md").read_text()
+    assert told in capsys.readouterr().out
+    assert f"| precision | T = 2, s | T = {STEPS}, s | growth |" in told
+    for precision in ("float32", "bfloat16", "int8"):
+        (line,) = [line for line in told.splitlines() if line.startswith(f"| {precision} ")]
+        seconds, more, grown = map(float, line.strip("| ").split(" | ")[1:])
+        assert grown == pytest.approx(more / seconds, rel=0.02)
 
 
 def test_every_contender_has_a_column():

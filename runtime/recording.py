@@ -59,9 +59,10 @@ class Recording(Generic[Found]):
 
     @torch.inference_mode()
     def __call__(self, key: Hashable, given: Sequence[Tensor], body: Body[Found]) -> Found:
-        """``body`` of the tensors ``given``; two calls with the same ``key`` do the same to tensors of one shape."""
-        if not self.serves(given):
-            return body(given)
+        """``body`` of the tensors ``given``, which it ``serves``.
+
+        Two calls with the same ``key`` do the same to tensors of one shape.
+        """
         parts = [narrowed(tensor) for tensor in given]
         key = key, tuple((tensor.shape, tensor.dtype) for tensor in given)
         record = self.records.get(key)
@@ -108,7 +109,9 @@ class RecordedGraph:
 
     def __call__(self, tensors: Mapping[str, Any]) -> dict[str, Any]:
         """See ``Backend.graph``."""
-        names = tuple(tensors)
+        names, inputs = tuple(tensors), list(tensors.values())
+        if not self.recording.serves(inputs):
+            return self.evaluate(tensors)
 
         def body(given: Sequence[Tensor]) -> dict[str, Tensor]:
             places = {tensor.untyped_storage().data_ptr() for tensor in given}
@@ -116,7 +119,7 @@ class RecordedGraph:
             # a result that is an input as it is would change when the next call's inputs are written
             return {name: _own(tensor, places) for name, tensor in found.items()}
 
-        return self.recording(names, list(tensors.values()), body)
+        return self.recording(names, inputs, body)
 
 
 def recordable(given: Sequence[Tensor]) -> bool:

@@ -43,8 +43,6 @@ class TorchBackend:
 
     def repeated(self, evaluate: Evaluate) -> Evaluate:
         """See ``Backend``: on CUDA a recorded graph."""
-        if self.device.type != "cuda":
-            return evaluate
         self._recorded.append(RecordedGraph(evaluate))
         return self._recorded[-1]
 

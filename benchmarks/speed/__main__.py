@@ -46,8 +46,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--artifacts", type=Path, metavar="FOLDER", help="artifacts made before; else they are made")
     parser.add_argument("--output", type=Path, default=OUTPUT, help="Markdown file; raw rows go beside it as .json")
     parser.add_argument("--anew", action="store_true", help="time the asked rows anew; else those on file are kept")
-    parser.add_argument("--profile", choices=NETWORKS, help="only say where the time of one network's run goes")
-    parser.add_argument("--growth", choices=NETWORKS, help="only say how one network's time grows with T (16 and 64)")
+    alone = parser.add_mutually_exclusive_group()
+    alone.add_argument("--profile", choices=NETWORKS, help="only say where the time of one network's run goes")
+    alone.add_argument("--growth", choices=NETWORKS, help="only say how one network's time grows with T (16 and 64)")
     parser.add_argument("--row", help=argparse.SUPPRESS)  # NETWORK,BATCH,T: one row, to standard output
     return parser
 

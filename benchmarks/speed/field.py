@@ -49,6 +49,11 @@ def usual(device: str) -> tuple[str, ...]:
     return tuple(name for name in CONTENDERS if name != (DENSE_BFLOAT16 if device == "cpu" else LAYERS_INT8))
 
 
+def precisions(device: str) -> dict[str, str]:
+    """Those of ``PRECISIONS`` that are timed there by default."""
+    return {name: precision for name, precision in PRECISIONS.items() if name in usual(device)}
+
+
 def _makers(cell: Cell) -> dict[str, Callable[[], Work]]:
     device, repeat, network = cell.device, passes_of(cell.steps), cell.files.network
     source, artifact = cell.files.source, cell.files.artifact(cell.steps)

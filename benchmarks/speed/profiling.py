@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from benchmarks.speed.field import PRECISIONS, Cell, usual
+from benchmarks.speed.field import Cell, precisions
 from benchmarks.speed.networks import feeds
 from spikec.runtime import Session
 
@@ -39,8 +39,7 @@ def profile(cell: Cell, told: Callable[[str], None]) -> list[str]:
         f"Batch {cell.batch}, T = {cell.steps}, {cell.device}; one run after a first one; self time by torch.profiler."
     ]
     path = cell.files.required(cell.files.artifact(cell.steps))
-    for name in (name for name in usual(cell.device) if name in PRECISIONS):
-        precision = PRECISIONS[name]
+    for name, precision in precisions(cell.device).items():
         told(name)
         session = Session(path, device=cell.device, precision=precision, evaluation="layers")
         fed = feeds(path, cell.batch)

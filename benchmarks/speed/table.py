@@ -65,25 +65,31 @@ def memory(rows: list[Row]) -> list[str]:
 
 def first_calls(rows: list[Row]) -> list[str]:
     """What the warm-up took."""
-    return _table(rows, lambda row, name: _seconds(row.timings[name].first))
+    return _table(rows, lambda row, name: seconds_text(row.timings[name].first))
 
 
 def _table(rows: list[Row], cell: Callable[[Row, str], str]) -> list[str]:
     names = [name for name in CONTENDERS if any(name in row.timings for row in rows)]
     head = ["network", "batch", "T", *names]
-    lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
+    lines = [line(head), "|" + "---|" * len(head)]
     for row in rows:
         cells = [cell(row, name) if name in row.timings else "-" for name in names]
-        lines.append(f"| {' | '.join([row.network, str(row.batch), str(row.steps), *cells])} |")
+        lines.append(line([row.network, str(row.batch), str(row.steps), *cells]))
     return lines
+
+
+def line(cells: Iterable[str]) -> str:
+    """One line of a Markdown table."""
+    return f"| {' | '.join(cells)} |"
 
 
 def _time(row: Row, name: str) -> str:
     seconds, ratio = row.timings[name].seconds, row.ratio(name)
-    return _seconds(seconds) + (f" ({ratio:.2f})" if ratio is not None else "")
+    return seconds_text(seconds) + (f" ({ratio:.2f})" if ratio is not None else "")
 
 
-def _seconds(value: float | None) -> str:
+def seconds_text(value: float | None) -> str:
+    """A time as tables show it."""
     return "-" if value is None else f"{value:.3g}"
 
 

@@ -35,12 +35,12 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every step is recorded, on the CPU."""
     monkeypatch.setattr(recording, "recordable", lambda given: True)
     monkeypatch.setattr(recording, "capture", stand_in)
-    monkeypatch.setattr("spikec.runtime.torch_backend.TorchBackend.repeated", _repeated)
 
 
-def _repeated(self: Any, evaluate: Any) -> RecordedGraph:
-    self._recorded.append(RecordedGraph(evaluate))
-    return self._recorded[-1]
+def recordings(session: Session) -> list[Any]:
+    """The records of each way that the session has evaluated in."""
+    made = [*session._program.engine._recorded, *getattr(session._program, "_layers", {}).values()]
+    return [one.recording.records for one in made]
 
 
 @pytest.mark.parametrize("evaluation", ["steps", "layers"])
@@ -58,9 +58,7 @@ def test_graphs_give_what_steps_give(name: str, evaluation: str, recorded: None,
             for output, value in outputs.items():
                 np.testing.assert_allclose(found.outputs[t][output], value, rtol=1e-4, atol=1e-5)
         assert {n: c.total for n, c in found.spikes.items()} == {n: c.total for n, c in expected.spikes.items()}
-    program = session._program
-    made = program.engine._recorded if evaluation == "steps" else program._layers.values()
-    assert any(one.recording.records for one in made) == bool(session.manifest.neurons)
+    assert any(recordings(session)) == bool(session.manifest.neurons)
 
 
 def test_a_stream_of_recorded_steps_keeps_what_it_gave(recorded: None) -> None:
@@ -72,15 +70,20 @@ def test_a_stream_of_recorded_steps_keeps_what_it_gave(recorded: None) -> None:
             np.testing.assert_allclose(one.outputs[output], value, rtol=1e-4, atol=1e-5)
 
 
-def test_release_drops_the_graphs_and_the_next_run_records_anew(recorded: None) -> None:
-    session = Session(compiled("deep", "loop").model, evaluation="steps")
-    session.run(network("deep").feeds(4), STEPS)
-    (graph,) = session._program.engine._recorded
-    assert graph.recording.records
+@pytest.mark.parametrize("evaluation", ["steps", "layers"])
+def test_release_drops_the_graphs_and_the_next_run_records_anew(
+    evaluation: str, recorded: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spikec.runtime.evaluation.can_compile", lambda device: False)
+    session = Session(compiled("deep", "loop").model, evaluation=evaluation)
     session.release()
-    assert not graph.recording.records
+    for _ in range(2):
+        session.run(network("deep").feeds(4), STEPS)
+    assert any(recordings(session))
+    session.release()
+    assert not any(recordings(session))
     session.run(network("deep").feeds(4), STEPS)
-    assert graph.recording.records
+    assert any(recordings(session))
 
 
 def test_early_exit_records_nothing(recorded: None) -> None:
